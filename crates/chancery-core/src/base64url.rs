@@ -50,3 +50,10 @@ pub(crate) fn encode_standard(bytes: &[u8]) -> String {
 pub(crate) fn decode_standard(text: &str) -> Option<Vec<u8>> {
     general_purpose::STANDARD.decode(text).ok()
 }
+
+/// Encodes at most 32 bytes into a buffer on the stack.
+pub(crate) fn encode_short<'a>(bytes: &[u8], text: &'a mut [u8; 43]) -> &'a [u8] {
+    // Longer input gives nothing, and a claim that is visibly empty.
+    let written = TOKEN.encode_slice(bytes, text).unwrap_or(0);
+    &text[..written]
+}

@@ -1,0 +1,112 @@
+//! Why an issuer issued no token or had no document.
+
+use std::fmt;
+
+use crate::algorithm::Algorithm;
+use crate::claims::ClaimsError;
+use crate::jwk::JsonError;
+use crate::sign_error::SignError;
+use crate::time::UnixTime;
+
+/// Why no token was issued.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum IssueError {
+    /// The claims were refused.
+    Claims(ClaimsError),
+    /// The issuer does not publish keys of the algorithm asked for.
+    AlgorithmNotPublished {
+        /// The algorithm.
+        algorithm: Algorithm,
+    },
+    /// The key set has no key of the algorithm that signs at this moment.
+    NoActiveKey {
+        /// The algorithm.
+        algorithm: Algorithm,
+        /// The moment.
+        now: UnixTime,
+    },
+    /// The operating system gave no random bytes for `jti`.
+    Random(RandomError),
+    /// The key did not sign.
+    Sign(SignError),
+}
+
+impl From<ClaimsError> for IssueError {
+    fn from(error: ClaimsError) -> Self {
+        Self::Claims(error)
+    }
+}
+
+impl From<SignError> for IssueError {
+    fn from(error: SignError) -> Self {
+        Self::Sign(error)
+    }
+}
+
+impl fmt::Display for IssueError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Claims(error) => error.fmt(f),
+            Self::AlgorithmNotPublished { algorithm } => write!(
+                f,
+                "this issuer does not publish {algorithm} keys; add it to IssuerBuilder::algorithms or ask for another"
+            ),
+            Self::NoActiveKey { algorithm, now } => write!(
+                f,
+                "no {algorithm} key of the set is active at {now}; check the keys' schedules and the clock"
+            ),
+            Self::Random(error) => error.fmt(f),
+            Self::Sign(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for IssueError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Sign(error) => error.source(),
+            Self::Random(error) => error.source(),
+            _ => None,
+        }
+    }
+}
+
+/// The operating system's random generator failed.
+#[derive(Debug)]
+pub struct RandomError(pub(crate) getrandom::Error);
+
+impl fmt::Display for RandomError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the operating system gave no random bytes: {}", self.0)
+    }
+}
+
+impl std::error::Error for RandomError {}
+
+/// Why there is no document to serve.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DocumentError {
+    /// No key is published at this moment.
+    NoPublishedKey {
+        /// The moment.
+        now: UnixTime,
+    },
+    /// The document could not be written.
+    Json(JsonError),
+}
+
+impl fmt::Display for DocumentError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoPublishedKey { now } => write!(
+                f,
+                "no key of this issuer is published at {now}; check the keys' schedules, the issuer's algorithms and the clock"
+            ),
+            Self::Json(error) => write!(f, "the document could not be written: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for DocumentError {}

@@ -1,0 +1,333 @@
+//! The issuer: the one file that knows tokens, keys and documents together.
+
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crate::algorithm::Algorithm;
+use crate::base64url;
+use crate::claims::{Claims, ClaimsError};
+use crate::document::Document;
+use crate::issue_error::{DocumentError, IssueError, RandomError};
+use crate::issuer_builder::{IssuerBuilder, Settings};
+use crate::issuer_url::IssuerUrl;
+use crate::jwk::JsonError;
+use crate::key_set::{KeySet, Snapshot};
+use crate::payload::{self, Issued, PayloadError};
+use crate::time::UnixTime;
+use crate::token::{Token, UnsignedToken};
+
+/// An OpenID Connect issuer: it mints tokens and renders the two documents with which relying
+/// parties verify them.
+///
+/// Thousands of them may share one [`KeySet`]; each is small until its documents are asked for.
+pub struct Issuer {
+    url: IssuerUrl,
+    keys: KeySet,
+    /// `{"iss":"…"`, with which every payload begins.
+    payload_prefix: Box<str>,
+    jwks_uri: Option<IssuerUrl>,
+    settings: Arc<Settings>,
+    documents: RwLock<Option<Arc<Documents>>>,
+}
+
+/// The documents of one snapshot of the keys, until the keys or their states change.
+struct Documents {
+    snapshot: Arc<Snapshot>,
+    rendered_at: UnixTime,
+    /// From this moment on other keys are published or sign.
+    stale_at: Option<UnixTime>,
+    /// Where else the discovery document is looked for.
+    other_paths: [String; 2],
+    serves_jwks: bool,
+    discovery: Document,
+    jwks: Document,
+}
+
+impl Issuer {
+    /// An issuer with the defaults that [`IssuerBuilder`] lists.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use chancery_core::{Claims, Issuer, IssuerUrl, KeySet, Schedule, ScheduledKey, Signer, Token};
+    ///
+    /// fn mint(signer: Arc<dyn Signer>) -> Result<Token, Box<dyn std::error::Error>> {
+    ///     let keys = KeySet::new(vec![ScheduledKey::new(signer, Schedule::ALWAYS)])?;
+    ///     let issuer = Issuer::new(IssuerUrl::parse("https://id.example.com")?, keys);
+    ///     let claims = Claims::new("job:4711").with_audience("sts.amazonaws.com");
+    ///     Ok(issuer.issue(&claims)?)
+    /// }
+    /// ```
+    #[must_use]
+    pub fn new(url: IssuerUrl, keys: KeySet) -> Self {
+        Self::with_settings(url, keys, None, Arc::new(Settings::default()))
+    }
+
+    /// An issuer whose settings differ from the defaults.
+    pub fn builder(url: IssuerUrl, keys: KeySet) -> IssuerBuilder {
+        IssuerBuilder::new(url, keys)
+    }
+
+    /// An issuer of another tenant: another URL, and the same keys and settings, which are shared.
+    /// Its JWKS stands under its own URL, unless this issuer was built with a `jwks_uri`.
+    #[must_use]
+    pub fn tenant(&self, url: IssuerUrl) -> Self {
+        Self::with_settings(
+            url,
+            self.keys.clone(),
+            self.jwks_uri.clone(),
+            Arc::clone(&self.settings),
+        )
+    }
+
+    pub(crate) fn with_settings(
+        url: IssuerUrl,
+        keys: KeySet,
+        jwks_uri: Option<IssuerUrl>,
+        settings: Arc<Settings>,
+    ) -> Self {
+        // A checked URL has neither quotes nor backslashes, so it needs no escaping.
+        let payload_prefix = format!(r#"{{"iss":"{url}""#).into();
+        Self {
+            url,
+            keys,
+            payload_prefix,
+            jwks_uri,
+            settings,
+            documents: RwLock::new(None),
+        }
+    }
+
+    /// The issuer's URL: `iss` in tokens and `issuer` in discovery, the same bytes.
+    #[must_use]
+    pub const fn url(&self) -> &IssuerUrl {
+        &self.url
+    }
+
+    /// The keys it signs with and publishes.
+    #[must_use]
+    pub const fn keys(&self) -> &KeySet {
+        &self.keys
+    }
+
+    /// Mints a token, blocking while the key signs. It makes one allocation of its own.
+    ///
+    /// # Errors
+    /// [`IssueError`] when the claims are refused, no key is active, or the key does not sign.
+    pub fn issue(&self, claims: &Claims) -> Result<Token, IssueError> {
+        Ok(self.prepare(claims)?.sign()?)
+    }
+
+    /// Mints a token into `out`, which it replaces, blocking while the key signs. A buffer that is
+    /// used again makes this free of allocations.
+    ///
+    /// # Errors
+    /// As for [`Issuer::issue`]; `out` is then empty.
+    pub fn issue_into(&self, claims: &Claims, out: &mut String) -> Result<(), IssueError> {
+        let mut text = std::mem::take(out).into_bytes();
+        text.clear();
+        Ok(self.prepare_in(claims, text)?.sign_into(out)?)
+    }
+
+    /// Mints a token without blocking the caller's thread while a device or service signs. A key
+    /// in memory signs inline.
+    ///
+    /// # Errors
+    /// As for [`Issuer::issue`].
+    pub async fn issue_async(&self, claims: &Claims) -> Result<Token, IssueError> {
+        let unsigned = self.prepare(claims)?;
+        let pending = unsigned.signer()?.begin_sign(&unsigned.signing_input());
+        let signature = pending.await?;
+        Ok(unsigned.assemble(&signature)?)
+    }
+
+    /// Does everything but sign, for a key that only a remote service can use.
+    ///
+    /// # Errors
+    /// [`IssueError`] when the claims are refused or no key is active.
+    pub fn prepare(&self, claims: &Claims) -> Result<UnsignedToken, IssueError> {
+        self.prepare_in(claims, Vec::new())
+    }
+
+    /// The discovery document (OpenID Connect Discovery 1.0 §4).
+    ///
+    /// # Errors
+    /// [`DocumentError`] when no key is published at this moment.
+    pub fn discovery(&self) -> Result<Document, DocumentError> {
+        Ok(self.documents()?.discovery.clone())
+    }
+
+    /// The JWKS (RFC 7517 §5): the key that signs by default first.
+    ///
+    /// # Errors
+    /// [`DocumentError`] when no key is published at this moment.
+    pub fn jwks(&self) -> Result<Document, DocumentError> {
+        Ok(self.documents()?.jwks.clone())
+    }
+
+    /// Answers the path of a request, without its query: the discovery document, where OpenID
+    /// Connect and where RFC 8414 put it, and the JWKS, unless it stands on another host. `None`
+    /// means that the path is none of this issuer's.
+    ///
+    /// # Errors
+    /// [`DocumentError`] when no key is published at this moment; answer with status 503.
+    pub fn document(&self, path: &str) -> Result<Option<Document>, DocumentError> {
+        let documents = self.documents()?;
+        let document = if path == documents.discovery.path()
+            || documents.other_paths.iter().any(|other| other == path)
+        {
+            Some(&documents.discovery)
+        } else if documents.serves_jwks && path == documents.jwks.path() {
+            Some(&documents.jwks)
+        } else {
+            None
+        };
+        Ok(document.cloned())
+    }
+
+    fn prepare_in(&self, claims: &Claims, mut text: Vec<u8>) -> Result<UnsignedToken, IssueError> {
+        let settings = &*self.settings;
+        settings.check(claims)?;
+        let now = settings.clock.now();
+        let lifetime = claims.lifetime.unwrap_or(settings.default_lifetime);
+        let expires = now.checked_add(lifetime).ok_or(ClaimsError::Overflow)?;
+        let issued_at = now.saturating_sub(settings.backdating);
+        let not_before = claims.not_before.unwrap_or(issued_at);
+        if not_before >= expires {
+            return Err(IssueError::Claims(ClaimsError::NeverValid {
+                not_before,
+                expires,
+            }));
+        }
+
+        let snapshot = self.keys.snapshot();
+        let algorithm = self.algorithm(claims, &snapshot)?;
+        let key = snapshot
+            .active(algorithm, now)
+            .ok_or(IssueError::NoActiveKey { algorithm, now })?;
+
+        let header = key.header(claims.token_type);
+        let payload_len = payload::estimated_len(claims, &self.payload_prefix);
+        text.reserve(
+            header.len()
+                + base64url::encoded_len(payload_len)
+                + 1
+                + base64url::encoded_len(key.jwk().signature_len()),
+        );
+        text.extend_from_slice(header);
+        let issued = Issued {
+            prefix: &self.payload_prefix,
+            hash: algorithm.hash(),
+            issued_at,
+            not_before,
+            expires,
+        };
+        payload::append(claims, &issued, &mut text).map_err(|error| match error {
+            PayloadError::Claims(error) => IssueError::Claims(error),
+            PayloadError::Random(error) => IssueError::Random(RandomError(error)),
+        })?;
+        Ok(UnsignedToken::new(text, key))
+    }
+
+    /// The algorithm asked for, the first of the issuer's own, or that of the set's first key.
+    fn algorithm(&self, claims: &Claims, snapshot: &Snapshot) -> Result<Algorithm, IssueError> {
+        let published = self.settings.algorithms.as_deref();
+        let algorithm = claims
+            .signing_algorithm
+            .or_else(|| published.and_then(|listed| listed.first().copied()))
+            .or_else(|| snapshot.default_algorithm())
+            // A snapshot has at least one key, so this default is never taken.
+            .unwrap_or(Algorithm::Rs256);
+        // A key of an algorithm that this issuer does not publish must not sign for it.
+        if published.is_some_and(|listed| !listed.contains(&algorithm)) {
+            return Err(IssueError::AlgorithmNotPublished { algorithm });
+        }
+        Ok(algorithm)
+    }
+
+    fn documents(&self) -> Result<Arc<Documents>, DocumentError> {
+        let now = self.settings.clock.now();
+        let snapshot = self.keys.snapshot();
+        let cached = self
+            .documents
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        if let Some(documents) = cached
+            && documents.are_current(&snapshot, now)
+        {
+            return Ok(documents);
+        }
+        let documents = Arc::new(self.render(snapshot, now)?);
+        *self
+            .documents
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&documents));
+        Ok(documents)
+    }
+
+    fn render(&self, snapshot: Arc<Snapshot>, now: UnixTime) -> Result<Documents, DocumentError> {
+        let settings = &*self.settings;
+        let published = settings.algorithms.as_deref();
+        let jwks = snapshot
+            .jwks(now, published)
+            // The kids of a set are unique, so those of a part of it are.
+            .map_err(|error| DocumentError::Json(JsonError(error.to_string())))?;
+        if jwks.keys().is_empty() {
+            return Err(DocumentError::NoPublishedKey { now });
+        }
+        let mut algorithms = Vec::new();
+        for jwk in jwks.keys() {
+            if !algorithms.contains(&jwk.algorithm()) {
+                algorithms.push(jwk.algorithm());
+            }
+        }
+        let (jwks_uri, jwks_path) = match &self.jwks_uri {
+            Some(uri) => (uri.as_str().to_owned(), uri.path().to_owned()),
+            None => {
+                let path = self.url.default_jwks_path();
+                (format!("{}{path}", self.url.origin()), path)
+            }
+        };
+        let jwks_json = serde_json::to_vec(&jwks)
+            .map_err(|error| DocumentError::Json(JsonError(error.to_string())))?;
+        Ok(Documents {
+            rendered_at: now,
+            stale_at: snapshot.next_change(now),
+            snapshot,
+            other_paths: [self.url.metadata_path(), self.url.inserted_discovery_path()],
+            serves_jwks: self
+                .jwks_uri
+                .as_ref()
+                .is_none_or(|uri| uri.origin() == self.url.origin()),
+            discovery: Document::new(
+                self.url.discovery_path(),
+                "application/json",
+                settings.max_age,
+                settings.metadata.render(&self.url, &jwks_uri, &algorithms),
+            ),
+            jwks: Document::new(
+                jwks_path,
+                settings.jwks_content_type,
+                settings.max_age,
+                jwks_json,
+            ),
+        })
+    }
+}
+
+impl fmt::Debug for Issuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Issuer")
+            .field("url", &self.url)
+            .field("keys", &self.keys)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Documents {
+    fn are_current(&self, snapshot: &Arc<Snapshot>, now: UnixTime) -> bool {
+        Arc::ptr_eq(&self.snapshot, snapshot)
+            && self.rendered_at <= now
+            && self.stale_at.is_none_or(|stale_at| now < stale_at)
+    }
+}

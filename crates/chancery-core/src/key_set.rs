@@ -1,0 +1,421 @@
+//! Keys over time: which are published, and which one signs.
+
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crate::algorithm::Algorithm;
+use crate::base64url;
+use crate::jwk::{Jwk, JwkError, JwkSet};
+use crate::sign_error::{SignError, SignErrorKind};
+use crate::signer::Signer;
+use crate::time::UnixTime;
+use crate::token_type::TokenType;
+
+/// The most keys a set may hold: AWS reads no more than 100 of a family.
+const MAX_KEYS: usize = 100;
+
+/// The keys of an issuer, or of thousands of issuers: which are published when, and which one
+/// signs when.
+///
+/// A `KeySet` is a handle: its clones see the same keys, and [`KeySet::replace`] changes them for
+/// all at once. A token in the making keeps the keys it began with, so that its `kid` and its
+/// signature cannot come apart.
+#[derive(Clone)]
+pub struct KeySet {
+    current: Arc<RwLock<Arc<Snapshot>>>,
+}
+
+impl KeySet {
+    /// Makes a set of keys.
+    ///
+    /// The order matters twice: the algorithm of the first key is an issuer's default, and of two
+    /// keys of one algorithm that are active at the same moment the one activated last signs (the
+    /// earlier in the list, where they were activated together).
+    ///
+    /// # Errors
+    /// [`KeySetError`] when there is no key, or more than 100, a `kid` is there twice, or the times
+    /// of a key are out of order.
+    pub fn new(keys: Vec<ScheduledKey>) -> Result<Self, KeySetError> {
+        let snapshot = Arc::new(Snapshot::new(keys)?);
+        Ok(Self {
+            current: Arc::new(RwLock::new(snapshot)),
+        })
+    }
+
+    /// Replaces the keys for every issuer that uses this set, at once.
+    ///
+    /// # Errors
+    /// [`KeySetError`], as for [`KeySet::new`]; the old keys then stay.
+    pub fn replace(&self, keys: Vec<ScheduledKey>) -> Result<(), KeySetError> {
+        let snapshot = Arc::new(Snapshot::new(keys)?);
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = snapshot;
+        Ok(())
+    }
+
+    /// The public keys published at a moment, in the order of the set.
+    #[must_use]
+    pub fn published(&self, now: UnixTime) -> Vec<Jwk> {
+        self.snapshot().published(now, None).cloned().collect()
+    }
+
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        // A snapshot is swapped whole, so a poisoned lock holds a whole one.
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Shows the keys by `kid` and `alg`.
+impl fmt::Debug for KeySet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let snapshot = self.snapshot();
+        f.debug_list()
+            .entries(snapshot.entries.iter().map(|entry| &entry.jwk))
+            .finish()
+    }
+}
+
+/// A key and its times.
+#[derive(Debug)]
+pub struct ScheduledKey {
+    jwk: Jwk,
+    signer: Option<Arc<dyn Signer>>,
+    schedule: Schedule,
+}
+
+impl ScheduledKey {
+    /// A key that signs in this process.
+    #[must_use]
+    pub fn new(signer: Arc<dyn Signer>, schedule: Schedule) -> Self {
+        Self {
+            jwk: signer.jwk().clone(),
+            signer: Some(signer),
+            schedule,
+        }
+    }
+
+    /// A key that signs elsewhere: one whose tokens of another process are still alive, or one in
+    /// a remote service that is used with [`Issuer::prepare`](crate::Issuer::prepare).
+    #[must_use]
+    pub const fn without_signer(jwk: Jwk, schedule: Schedule) -> Self {
+        Self {
+            jwk,
+            signer: None,
+            schedule,
+        }
+    }
+
+    /// Publishes a certificate chain with the key, as old Ceph RGW needs: `x5c`, DER, the
+    /// certificate of this key first (RFC 7517 §4.7).
+    ///
+    /// # Errors
+    /// [`JwkError::Certificate`] when one cannot be read or the first is not of this key.
+    pub fn with_certificate_chain(mut self, chain: Vec<Vec<u8>>) -> Result<Self, JwkError> {
+        self.jwk = self.jwk.with_certificate_chain(chain)?;
+        Ok(self)
+    }
+}
+
+/// When a key is published and when it signs.
+///
+/// A relying party must be able to fetch a key before the first token signed by it arrives, and as
+/// long as the last one lives. So `announce ≤ activate ≤ stop ≤ retire`, with room between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Schedule {
+    /// From this moment on the key stands in the JWKS.
+    pub announce: UnixTime,
+    /// From this moment on it signs.
+    pub activate: UnixTime,
+    /// From this moment on it signs no longer; `None` while that is not planned.
+    pub stop: Option<UnixTime>,
+    /// From this moment on it is out of the JWKS; `None` while that is not planned.
+    pub retire: Option<UnixTime>,
+}
+
+impl Schedule {
+    /// Published and active at all times: the first key of an issuer that nobody trusts yet.
+    pub const ALWAYS: Self = Self {
+        announce: UnixTime::EPOCH,
+        activate: UnixTime::EPOCH,
+        stop: None,
+        retire: None,
+    };
+
+    /// Whether the key stands in the JWKS.
+    #[must_use]
+    pub fn is_published(&self, now: UnixTime) -> bool {
+        self.announce <= now && self.retire.is_none_or(|retire| now < retire)
+    }
+
+    /// Whether the key may sign.
+    #[must_use]
+    pub fn is_active(&self, now: UnixTime) -> bool {
+        self.activate <= now && self.stop.is_none_or(|stop| now < stop) && self.is_published(now)
+    }
+
+    fn moments(&self) -> [(&'static str, Option<UnixTime>); 4] {
+        [
+            ("announce", Some(self.announce)),
+            ("activate", Some(self.activate)),
+            ("stop", self.stop),
+            ("retire", self.retire),
+        ]
+    }
+
+    /// The first two moments that are out of order.
+    fn disorder(&self) -> Option<[(&'static str, UnixTime); 2]> {
+        let mut latest = ("announce", self.announce);
+        for (name, moment) in self.moments() {
+            if let Some(moment) = moment {
+                if moment < latest.1 {
+                    return Some([latest, (name, moment)]);
+                }
+                latest = (name, moment);
+            }
+        }
+        None
+    }
+}
+
+/// The keys as they are until the next replacement.
+pub(crate) struct Snapshot {
+    entries: Vec<Entry>,
+}
+
+struct Entry {
+    jwk: Jwk,
+    signer: Option<Arc<dyn Signer>>,
+    schedule: Schedule,
+    /// The encoded header and its dot, for each [`TokenType`].
+    headers: [Vec<u8>; 3],
+}
+
+impl Snapshot {
+    fn new(keys: Vec<ScheduledKey>) -> Result<Self, KeySetError> {
+        if keys.is_empty() {
+            return Err(KeySetError::Empty);
+        }
+        if keys.len() > MAX_KEYS {
+            return Err(KeySetError::TooMany { found: keys.len() });
+        }
+        let mut entries: Vec<Entry> = Vec::with_capacity(keys.len());
+        for ScheduledKey {
+            jwk,
+            signer,
+            schedule,
+        } in keys
+        {
+            if entries.iter().any(|entry| entry.jwk.kid() == jwk.kid()) {
+                return Err(KeySetError::DuplicateKid {
+                    kid: jwk.kid().to_owned(),
+                });
+            }
+            if let Some([earlier, later]) = schedule.disorder() {
+                return Err(KeySetError::Order {
+                    kid: jwk.kid().to_owned(),
+                    earlier,
+                    later,
+                });
+            }
+            let headers = TokenType::ALL.map(|token_type| encoded_header(&jwk, token_type));
+            entries.push(Entry {
+                jwk,
+                signer,
+                schedule,
+                headers,
+            });
+        }
+        Ok(Self { entries })
+    }
+
+    /// The algorithm of the first key.
+    pub(crate) fn default_algorithm(&self) -> Option<Algorithm> {
+        self.entries.first().map(|entry| entry.jwk.algorithm())
+    }
+
+    /// The key that signs with this algorithm now.
+    pub(crate) fn active(
+        self: Arc<Self>,
+        algorithm: Algorithm,
+        now: UnixTime,
+    ) -> Option<ActiveKey> {
+        let index = self.active_index(algorithm, now)?;
+        Some(ActiveKey {
+            snapshot: self,
+            index,
+        })
+    }
+
+    fn active_index(&self, algorithm: Algorithm, now: UnixTime) -> Option<usize> {
+        let mut found: Option<(usize, UnixTime)> = None;
+        for (index, entry) in self.entries.iter().enumerate() {
+            let activate = entry.schedule.activate;
+            if entry.jwk.algorithm() == algorithm
+                && entry.schedule.is_active(now)
+                && found.is_none_or(|(_, latest)| latest < activate)
+            {
+                found = Some((index, activate));
+            }
+        }
+        found.map(|(index, _)| index)
+    }
+
+    /// The keys published now, of the named algorithms or of all.
+    pub(crate) fn published<'a>(
+        &'a self,
+        now: UnixTime,
+        algorithms: Option<&'a [Algorithm]>,
+    ) -> impl Iterator<Item = &'a Jwk> {
+        self.entries
+            .iter()
+            .filter(move |entry| {
+                entry.schedule.is_published(now)
+                    && algorithms.is_none_or(|listed| listed.contains(&entry.jwk.algorithm()))
+            })
+            .map(|entry| &entry.jwk)
+    }
+
+    /// The JWKS: the key that signs by default first, because some relying parties read only the
+    /// first, then those that sign with other algorithms, then the rest.
+    pub(crate) fn jwks(
+        &self,
+        now: UnixTime,
+        algorithms: Option<&[Algorithm]>,
+    ) -> Result<JwkSet, JwkError> {
+        let default = algorithms
+            .and_then(|listed| listed.first().copied())
+            .or_else(|| self.default_algorithm());
+        let mut keys: Vec<(u8, Jwk)> = self
+            .published(now, algorithms)
+            .map(|jwk| {
+                let algorithm = jwk.algorithm();
+                let signs = self
+                    .active_index(algorithm, now)
+                    .is_some_and(|index| self.entries[index].jwk.kid() == jwk.kid());
+                let rank = match (signs, Some(algorithm) == default) {
+                    (true, true) => 0,
+                    (true, false) => 1,
+                    (false, _) => 2,
+                };
+                (rank, jwk.clone())
+            })
+            .collect();
+        keys.sort_by_key(|(rank, _)| *rank);
+        JwkSet::new(keys.into_iter().map(|(_, jwk)| jwk).collect())
+    }
+
+    /// The next moment at which another set of keys is published or signs.
+    pub(crate) fn next_change(&self, now: UnixTime) -> Option<UnixTime> {
+        self.entries
+            .iter()
+            .flat_map(|entry| entry.schedule.moments())
+            .filter_map(|(_, moment)| moment)
+            .filter(|&moment| moment > now)
+            .min()
+    }
+}
+
+/// The key that signs at this moment, held together with the set it was chosen from.
+pub(crate) struct ActiveKey {
+    snapshot: Arc<Snapshot>,
+    index: usize,
+}
+
+impl ActiveKey {
+    pub(crate) fn jwk(&self) -> &Jwk {
+        &self.entry().jwk
+    }
+
+    pub(crate) fn signer(&self) -> Result<&Arc<dyn Signer>, SignError> {
+        let entry = self.entry();
+        entry.signer.as_ref().ok_or_else(|| {
+            SignError::new(
+                SignErrorKind::Unsupported,
+                format!(
+                    "key {} has no signer in this process; use prepare and assemble",
+                    entry.jwk.kid()
+                ),
+            )
+        })
+    }
+
+    /// The encoded header with the dot behind it.
+    pub(crate) fn header(&self, token_type: TokenType) -> &[u8] {
+        let [jwt, access_token, logout] = &self.entry().headers;
+        match token_type {
+            TokenType::Jwt => jwt,
+            TokenType::AccessToken => access_token,
+            TokenType::Logout => logout,
+        }
+    }
+
+    fn entry(&self) -> &Entry {
+        // The index was found in this very snapshot, which never changes.
+        &self.snapshot.entries[self.index]
+    }
+}
+
+/// `alg`, `typ` and `kid` come from the key and the kind of token; nothing else goes in.
+fn encoded_header(jwk: &Jwk, token_type: TokenType) -> Vec<u8> {
+    // A kid has neither quotes nor backslashes nor controls, so it needs no escaping.
+    let header = format!(
+        r#"{{"alg":"{}","typ":"{}","kid":"{}"}}"#,
+        jwk.algorithm(),
+        token_type,
+        jwk.kid()
+    );
+    let mut encoded = Vec::new();
+    base64url::append(header.as_bytes(), &mut encoded);
+    encoded.push(b'.');
+    encoded
+}
+
+/// Why keys make no set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum KeySetError {
+    /// There is no key.
+    Empty,
+    /// There are more keys than relying parties read.
+    TooMany {
+        /// How many there are.
+        found: usize,
+    },
+    /// Two keys have the same `kid`.
+    DuplicateKid {
+        /// The name.
+        kid: String,
+    },
+    /// Two times of a key are out of order.
+    Order {
+        /// The key.
+        kid: String,
+        /// The one that has to come first, and its time.
+        earlier: (&'static str, UnixTime),
+        /// The one that has to come after it, and its time.
+        later: (&'static str, UnixTime),
+    },
+}
+
+impl fmt::Display for KeySetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("a key set needs at least one key"),
+            Self::TooMany { found } => write!(
+                f,
+                "{found} keys are more than the {MAX_KEYS} that relying parties read; retire old ones"
+            ),
+            Self::DuplicateKid { kid } => write!(f, "two keys of the set have the kid `{kid}`"),
+            Self::Order {
+                kid,
+                earlier,
+                later,
+            } => write!(
+                f,
+                "key {kid}: {} at {} must not come after {} at {}",
+                earlier.0, earlier.1, later.0, later.1
+            ),
+        }
+    }
+}
+
+impl std::error::Error for KeySetError {}

@@ -1,0 +1,329 @@
+//! The service's own claims, rendered once and checked name by name.
+
+use std::fmt;
+use std::ops::Range;
+
+use serde_core::ser::{self, Impossible, Serialize, SerializeMap, SerializeStruct, Serializer};
+
+/// The claims that the library writes itself. A private claim must not repeat one.
+pub(crate) const REGISTERED: [&str; 21] = [
+    "iss",
+    "sub",
+    "aud",
+    "exp",
+    "nbf",
+    "iat",
+    "jti",
+    "azp",
+    "nonce",
+    "auth_time",
+    "acr",
+    "amr",
+    "at_hash",
+    "c_hash",
+    "name",
+    "email",
+    "email_verified",
+    "client_id",
+    "scope",
+    "sid",
+    "events",
+];
+
+/// JSON members, each with a comma before it, ready to stand behind the registered claims.
+#[derive(Clone, Default)]
+pub(crate) struct PrivateClaims {
+    json: Vec<u8>,
+    names: Vec<Range<usize>>,
+}
+
+impl PrivateClaims {
+    /// The rendered members: empty, or beginning with a comma.
+    pub(crate) fn json(&self) -> &[u8] {
+        &self.json
+    }
+
+    /// The names, as they are escaped in JSON.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.names
+            .iter()
+            .filter_map(|range| std::str::from_utf8(&self.json[range.clone()]).ok())
+    }
+
+    /// Adds one claim.
+    pub(crate) fn insert<T>(&mut self, name: &str, value: &T) -> Result<(), PrivateClaimError>
+    where
+        T: Serialize + ?Sized,
+    {
+        self.push_name(name)?;
+        self.push_value(value)
+    }
+
+    /// Adds each member of a map or struct.
+    pub(crate) fn extend<T>(&mut self, object: &T) -> Result<(), PrivateClaimError>
+    where
+        T: Serialize + ?Sized,
+    {
+        object.serialize(Members(self))
+    }
+
+    fn push_name<T>(&mut self, name: &T) -> Result<(), PrivateClaimError>
+    where
+        T: Serialize + ?Sized,
+    {
+        self.json.push(b',');
+        let start = self.json.len();
+        name.serialize(&mut serde_json::Serializer::new(&mut self.json))?;
+        // Whatever else a key is made of (a number, say), it is no claim name.
+        let quoted = &self.json[start..];
+        let [b'"', escaped @ .., b'"'] = quoted else {
+            return Err(PrivateClaimError::NameNotAString);
+        };
+        // Escaping is deterministic and leaves the registered names as they are, so names are
+        // equal exactly when their escaped forms are.
+        let repeats = |known: &[u8]| known == escaped;
+        if REGISTERED.iter().any(|known| repeats(known.as_bytes())) {
+            return Err(PrivateClaimError::Registered {
+                name: String::from_utf8_lossy(escaped).into_owned(),
+            });
+        }
+        if self
+            .names
+            .iter()
+            .any(|range| repeats(&self.json[range.clone()]))
+        {
+            return Err(PrivateClaimError::Duplicate {
+                name: String::from_utf8_lossy(escaped).into_owned(),
+            });
+        }
+        self.names.push(start + 1..self.json.len() - 1);
+        self.json.push(b':');
+        Ok(())
+    }
+
+    fn push_value<T>(&mut self, value: &T) -> Result<(), PrivateClaimError>
+    where
+        T: Serialize + ?Sized,
+    {
+        value.serialize(&mut serde_json::Serializer::new(&mut self.json))?;
+        Ok(())
+    }
+}
+
+/// Takes the members of one map or struct; every other shape is refused.
+struct Members<'a>(&'a mut PrivateClaims);
+
+macro_rules! refuse {
+    ($($method:ident($($argument:ty),*);)*) => {$(
+        fn $method(self, $(_: $argument),*) -> Result<(), PrivateClaimError> {
+            Err(PrivateClaimError::NotAnObject)
+        }
+    )*};
+}
+
+impl<'a> Serializer for Members<'a> {
+    type Ok = ();
+    type Error = PrivateClaimError;
+    type SerializeSeq = Impossible<(), PrivateClaimError>;
+    type SerializeTuple = Impossible<(), PrivateClaimError>;
+    type SerializeTupleStruct = Impossible<(), PrivateClaimError>;
+    type SerializeTupleVariant = Impossible<(), PrivateClaimError>;
+    type SerializeMap = Self;
+    type SerializeStruct = Self;
+    type SerializeStructVariant = Impossible<(), PrivateClaimError>;
+
+    refuse! {
+        serialize_bool(bool);
+        serialize_i8(i8);
+        serialize_i16(i16);
+        serialize_i32(i32);
+        serialize_i64(i64);
+        serialize_u8(u8);
+        serialize_u16(u16);
+        serialize_u32(u32);
+        serialize_u64(u64);
+        serialize_f32(f32);
+        serialize_f64(f64);
+        serialize_char(char);
+        serialize_str(&str);
+        serialize_bytes(&[u8]);
+        serialize_none();
+        serialize_unit();
+        serialize_unit_struct(&'static str);
+        serialize_unit_variant(&'static str, u32, &'static str);
+    }
+
+    fn serialize_some<T>(self, value: &T) -> Result<(), PrivateClaimError>
+    where
+        T: Serialize + ?Sized,
+    {
+        value.serialize(self)
+    }
+
+    fn serialize_newtype_struct<T>(
+        self,
+        _: &'static str,
+        value: &T,
+    ) -> Result<(), PrivateClaimError>
+    where
+        T: Serialize + ?Sized,
+    {
+        value.serialize(self)
+    }
+
+    fn serialize_newtype_variant<T>(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        value: &T,
+    ) -> Result<(), PrivateClaimError>
+    where
+        T: Serialize + ?Sized,
+    {
+        self.0.insert(variant, value)
+    }
+
+    fn serialize_seq(self, _: Option<usize>) -> Result<Self::SerializeSeq, PrivateClaimError> {
+        Err(PrivateClaimError::NotAnObject)
+    }
+
+    fn serialize_tuple(self, _: usize) -> Result<Self::SerializeTuple, PrivateClaimError> {
+        Err(PrivateClaimError::NotAnObject)
+    }
+
+    fn serialize_tuple_struct(
+        self,
+        _: &'static str,
+        _: usize,
+    ) -> Result<Self::SerializeTupleStruct, PrivateClaimError> {
+        Err(PrivateClaimError::NotAnObject)
+    }
+
+    fn serialize_tuple_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        _: usize,
+    ) -> Result<Self::SerializeTupleVariant, PrivateClaimError> {
+        Err(PrivateClaimError::NotAnObject)
+    }
+
+    fn serialize_map(self, _: Option<usize>) -> Result<Self, PrivateClaimError> {
+        Ok(self)
+    }
+
+    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Self, PrivateClaimError> {
+        Ok(self)
+    }
+
+    fn serialize_struct_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        _: usize,
+    ) -> Result<Self::SerializeStructVariant, PrivateClaimError> {
+        Err(PrivateClaimError::NotAnObject)
+    }
+}
+
+impl SerializeMap for Members<'_> {
+    type Ok = ();
+    type Error = PrivateClaimError;
+
+    fn serialize_key<T>(&mut self, key: &T) -> Result<(), PrivateClaimError>
+    where
+        T: Serialize + ?Sized,
+    {
+        self.0.push_name(key)
+    }
+
+    fn serialize_value<T>(&mut self, value: &T) -> Result<(), PrivateClaimError>
+    where
+        T: Serialize + ?Sized,
+    {
+        self.0.push_value(value)
+    }
+
+    fn end(self) -> Result<(), PrivateClaimError> {
+        Ok(())
+    }
+}
+
+impl SerializeStruct for Members<'_> {
+    type Ok = ();
+    type Error = PrivateClaimError;
+
+    fn serialize_field<T>(&mut self, name: &'static str, value: &T) -> Result<(), PrivateClaimError>
+    where
+        T: Serialize + ?Sized,
+    {
+        self.0.insert(name, value)
+    }
+
+    fn end(self) -> Result<(), PrivateClaimError> {
+        Ok(())
+    }
+}
+
+/// Why something cannot stand among the private claims of a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PrivateClaimError {
+    /// The name is one that the library writes itself; there is a typed method for it.
+    Registered {
+        /// The name.
+        name: String,
+    },
+    /// The name was added before.
+    Duplicate {
+        /// The name.
+        name: String,
+    },
+    /// The value given as a group of claims is neither a map nor a struct.
+    NotAnObject,
+    /// A key of the map is not a string.
+    NameNotAString,
+    /// The value's own `Serialize` failed.
+    Serialize {
+        /// What it said.
+        message: String,
+    },
+}
+
+impl fmt::Display for PrivateClaimError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Registered { name } => write!(
+                f,
+                "claim `{name}` is a registered one and cannot be a private claim; set it with its own method of Claims"
+            ),
+            Self::Duplicate { name } => write!(f, "private claim `{name}` is there twice"),
+            Self::NotAnObject => f.write_str(
+                "private claims must be a map or a struct; use with_private_claim for one value",
+            ),
+            Self::NameNotAString => f.write_str("the name of a private claim must be a string"),
+            Self::Serialize { message } => {
+                write!(f, "a private claim cannot be written as JSON: {message}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for PrivateClaimError {}
+
+impl ser::Error for PrivateClaimError {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self::Serialize {
+            message: message.to_string(),
+        }
+    }
+}
+
+impl From<serde_json::Error> for PrivateClaimError {
+    fn from(error: serde_json::Error) -> Self {
+        ser::Error::custom(error)
+    }
+}
