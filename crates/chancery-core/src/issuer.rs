@@ -27,7 +27,7 @@ pub struct Issuer {
     payload_prefix: Box<str>,
     jwks_uri: Option<IssuerUrl>,
     settings: Arc<Settings>,
-    documents: RwLock<Option<Arc<Documents>>>,
+    documents: RwLock<Option<Box<Documents>>>,
 }
 
 /// The documents of one snapshot of the keys, until the keys or their states change.
@@ -153,7 +153,7 @@ impl Issuer {
     /// # Errors
     /// [`DocumentError`] when no key is published at this moment.
     pub fn discovery(&self) -> Result<Document, DocumentError> {
-        Ok(self.documents()?.discovery.clone())
+        self.with_documents(|documents| documents.discovery.clone())
     }
 
     /// The JWKS (RFC 7517 §5): the key that signs by default first.
@@ -161,7 +161,7 @@ impl Issuer {
     /// # Errors
     /// [`DocumentError`] when no key is published at this moment.
     pub fn jwks(&self) -> Result<Document, DocumentError> {
-        Ok(self.documents()?.jwks.clone())
+        self.with_documents(|documents| documents.jwks.clone())
     }
 
     /// Answers the path of a request, without its query: the discovery document, where OpenID
@@ -171,17 +171,7 @@ impl Issuer {
     /// # Errors
     /// [`DocumentError`] when no key is published at this moment; answer with status 503.
     pub fn document(&self, path: &str) -> Result<Option<Document>, DocumentError> {
-        let documents = self.documents()?;
-        let document = if path == documents.discovery.path()
-            || documents.other_paths.iter().any(|other| other == path)
-        {
-            Some(&documents.discovery)
-        } else if documents.serves_jwks && path == documents.jwks.path() {
-            Some(&documents.jwks)
-        } else {
-            None
-        };
-        Ok(document.cloned())
+        self.with_documents(|documents| documents.at(path).cloned())
     }
 
     fn prepare_in(&self, claims: &Claims, mut text: Vec<u8>) -> Result<UnsignedToken, IssueError> {
@@ -244,25 +234,26 @@ impl Issuer {
         Ok(algorithm)
     }
 
-    fn documents(&self) -> Result<Arc<Documents>, DocumentError> {
+    /// Looks at the documents, after rendering them where the keys or their states have changed.
+    fn with_documents<T>(&self, look: impl FnOnce(&Documents) -> T) -> Result<T, DocumentError> {
         let now = self.settings.clock.now();
-        let snapshot = self.keys.snapshot();
         let cached = self
             .documents
             .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        if let Some(documents) = cached
-            && documents.are_current(&snapshot, now)
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(documents) = cached.as_ref()
+            && documents.are_current(&self.keys, now)
         {
-            return Ok(documents);
+            return Ok(look(documents));
         }
-        let documents = Arc::new(self.render(snapshot, now)?);
+        drop(cached);
+        let documents = self.render(self.keys.snapshot(), now)?;
+        let found = look(&documents);
         *self
             .documents
             .write()
-            .unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&documents));
-        Ok(documents)
+            .unwrap_or_else(PoisonError::into_inner) = Some(Box::new(documents));
+        Ok(found)
     }
 
     fn render(&self, snapshot: Arc<Snapshot>, now: UnixTime) -> Result<Documents, DocumentError> {
@@ -325,9 +316,19 @@ impl fmt::Debug for Issuer {
 }
 
 impl Documents {
-    fn are_current(&self, snapshot: &Arc<Snapshot>, now: UnixTime) -> bool {
-        Arc::ptr_eq(&self.snapshot, snapshot)
+    fn are_current(&self, keys: &KeySet, now: UnixTime) -> bool {
+        keys.is_current(&self.snapshot)
             && self.rendered_at <= now
             && self.stale_at.is_none_or(|stale_at| now < stale_at)
+    }
+
+    fn at(&self, path: &str) -> Option<&Document> {
+        if path == self.discovery.path() || self.other_paths.iter().any(|other| other == path) {
+            Some(&self.discovery)
+        } else if self.serves_jwks && path == self.jwks.path() {
+            Some(&self.jwks)
+        } else {
+            None
+        }
     }
 }

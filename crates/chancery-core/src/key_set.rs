@@ -1,6 +1,7 @@
 //! Keys over time: which are published, and which one signs.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::algorithm::Algorithm;
@@ -21,8 +22,12 @@ const MAX_KEYS: usize = 100;
 /// all at once. A token in the making keeps the keys it began with, so that its `kid` and its
 /// signature cannot come apart.
 #[derive(Clone)]
-pub struct KeySet {
-    current: Arc<RwLock<Arc<Snapshot>>>,
+pub struct KeySet(Arc<Shared>);
+
+struct Shared {
+    current: RwLock<Arc<Snapshot>>,
+    /// The generation of the current snapshot, to be read without the lock.
+    generation: AtomicU64,
 }
 
 impl KeySet {
@@ -36,10 +41,10 @@ impl KeySet {
     /// [`KeySetError`] when there is no key, or more than 100, a `kid` is there twice, or the times
     /// of a key are out of order.
     pub fn new(keys: Vec<ScheduledKey>) -> Result<Self, KeySetError> {
-        let snapshot = Arc::new(Snapshot::new(keys)?);
-        Ok(Self {
-            current: Arc::new(RwLock::new(snapshot)),
-        })
+        Ok(Self(Arc::new(Shared {
+            current: RwLock::new(Arc::new(Snapshot::new(keys)?)),
+            generation: AtomicU64::new(0),
+        })))
     }
 
     /// Replaces the keys for every issuer that uses this set, at once.
@@ -47,8 +52,17 @@ impl KeySet {
     /// # Errors
     /// [`KeySetError`], as for [`KeySet::new`]; the old keys then stay.
     pub fn replace(&self, keys: Vec<ScheduledKey>) -> Result<(), KeySetError> {
-        let snapshot = Arc::new(Snapshot::new(keys)?);
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = snapshot;
+        let mut snapshot = Snapshot::new(keys)?;
+        let mut current = self
+            .0
+            .current
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        snapshot.generation = current.generation.wrapping_add(1);
+        self.0
+            .generation
+            .store(snapshot.generation, Ordering::Release);
+        *current = Arc::new(snapshot);
         Ok(())
     }
 
@@ -58,9 +72,20 @@ impl KeySet {
         self.snapshot().published(now, None).cloned().collect()
     }
 
+    /// Whether the set has not been replaced since this snapshot of it was taken.
+    pub(crate) fn is_current(&self, snapshot: &Snapshot) -> bool {
+        self.0.generation.load(Ordering::Acquire) == snapshot.generation
+    }
+
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
         // A snapshot is swapped whole, so a poisoned lock holds a whole one.
-        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(
+            &self
+                .0
+                .current
+                .read()
+                .unwrap_or_else(PoisonError::into_inner),
+        )
     }
 }
 
@@ -178,6 +203,7 @@ impl Schedule {
 
 /// The keys as they are until the next replacement.
 pub(crate) struct Snapshot {
+    generation: u64,
     entries: Vec<Entry>,
 }
 
@@ -224,7 +250,10 @@ impl Snapshot {
                 headers,
             });
         }
-        Ok(Self { entries })
+        Ok(Self {
+            generation: 0,
+            entries,
+        })
     }
 
     /// The algorithm of the first key.

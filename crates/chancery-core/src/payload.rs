@@ -29,25 +29,25 @@ pub(crate) fn append(
 ) -> Result<(), PayloadError> {
     let mut writer = Writer::new(out);
     writer.raw(issued.prefix.as_bytes());
-    writer.optional("sub", claims.subject.as_deref())?;
+    writer.optional(br#","sub":"#, claims.subject.as_deref())?;
     write_audiences(claims, &mut writer)?;
     writer.number(br#","iat":"#, issued.issued_at);
     writer.number(br#","nbf":"#, issued.not_before);
     writer.number(br#","exp":"#, issued.expires);
     match &claims.token_id {
-        Some(token_id) => writer.member("jti", token_id)?,
+        Some(token_id) => writer.member(br#","jti":"#, token_id)?,
         None => writer.random_token_id()?,
     }
-    writer.optional("azp", claims.authorized_party.as_deref())?;
-    writer.optional("client_id", claims.client_id.as_deref())?;
-    writer.optional("scope", claims.scope.as_deref())?;
-    writer.optional("nonce", claims.nonce.as_deref())?;
+    writer.optional(br#","azp":"#, claims.authorized_party.as_deref())?;
+    writer.optional(br#","client_id":"#, claims.client_id.as_deref())?;
+    writer.optional(br#","scope":"#, claims.scope.as_deref())?;
+    writer.optional(br#","nonce":"#, claims.nonce.as_deref())?;
     if let Some(auth_time) = claims.auth_time {
         writer.number(br#","auth_time":"#, auth_time);
     }
-    writer.optional("acr", claims.acr.as_deref())?;
+    writer.optional(br#","acr":"#, claims.acr.as_deref())?;
     if !claims.amr.is_empty() {
-        writer.array("amr", &claims.amr)?;
+        writer.array(br#","amr":"#, &claims.amr)?;
     }
     if let Some(access_token) = &claims.access_token {
         writer.hash(br#","at_hash":""#, issued.hash, access_token);
@@ -55,9 +55,9 @@ pub(crate) fn append(
     if let Some(code) = &claims.code {
         writer.hash(br#","c_hash":""#, issued.hash, code);
     }
-    writer.optional("sid", claims.session_id.as_deref())?;
-    writer.optional("name", claims.name.as_deref())?;
-    writer.optional("email", claims.email.as_deref())?;
+    writer.optional(br#","sid":"#, claims.session_id.as_deref())?;
+    writer.optional(br#","name":"#, claims.name.as_deref())?;
+    writer.optional(br#","email":"#, claims.email.as_deref())?;
     if let Some(verified) = claims.email_verified {
         writer.raw(if verified {
             br#","email_verified":true"#
@@ -120,8 +120,8 @@ fn write_audiences(claims: &Claims, writer: &mut Writer<'_>) -> Result<(), Claim
             claim: "aud",
             token_type: claims.token_type,
         }),
-        [audience] => writer.member("aud", audience),
-        several => writer.array("aud", several),
+        [audience] => writer.member(br#","aud":"#, audience),
+        several => writer.array(br#","aud":"#, several),
     }
 }
 
@@ -165,55 +165,57 @@ impl<'a> Writer<'a> {
         self.raw(itoa::Buffer::new().format(time.as_secs()).as_bytes());
     }
 
-    fn optional(&mut self, claim: &'static str, value: Option<&str>) -> Result<(), ClaimsError> {
-        value.map_or(Ok(()), |value| self.member(claim, value))
+    fn optional(&mut self, key: &'static [u8], value: Option<&str>) -> Result<(), ClaimsError> {
+        value.map_or(Ok(()), |value| self.member(key, value))
     }
 
-    fn member(&mut self, claim: &'static str, value: &str) -> Result<(), ClaimsError> {
-        self.name(claim);
-        self.string(claim, value)
+    /// Writes a member; the key is rendered ahead, as `,"name":`.
+    fn member(&mut self, key: &'static [u8], value: &str) -> Result<(), ClaimsError> {
+        self.raw(key);
+        self.string(key, value)
     }
 
-    fn array(&mut self, claim: &'static str, values: &[String]) -> Result<(), ClaimsError> {
-        self.name(claim);
+    fn array(&mut self, key: &'static [u8], values: &[String]) -> Result<(), ClaimsError> {
+        self.raw(key);
         for (index, value) in values.iter().enumerate() {
             self.raw(if index == 0 { b"[" } else { b"," });
-            self.string(claim, value)?;
+            self.string(key, value)?;
         }
         self.raw(b"]");
         Ok(())
     }
 
-    fn name(&mut self, claim: &'static str) {
-        self.raw(b",\"");
-        self.raw(claim.as_bytes());
-        self.raw(b"\":");
-    }
-
     /// Writes a JSON string (RFC 8259 §7) that is neither empty nor has control characters.
-    fn string(&mut self, claim: &'static str, value: &str) -> Result<(), ClaimsError> {
+    fn string(&mut self, key: &'static [u8], value: &str) -> Result<(), ClaimsError> {
         if value.is_empty() {
-            return Err(ClaimsError::Empty { claim });
+            return Err(ClaimsError::Empty { claim: name(key) });
         }
         self.raw(b"\"");
-        // Nearly all claims are plain ASCII; this loop over bytes is vectorised.
-        if value.bytes().all(is_plain) {
+        // Nearly all claims are plain ASCII. This looks at every byte, without a way out of the
+        // loop, so that it is vectorised.
+        if value
+            .bytes()
+            .fold(true, |plain, byte| plain & is_plain(byte))
+        {
             self.raw(value.as_bytes());
         } else {
-            self.escaped(claim, value)?;
+            self.escaped(key, value)?;
         }
         self.raw(b"\"");
         Ok(())
     }
 
     #[cold]
-    fn escaped(&mut self, claim: &'static str, value: &str) -> Result<(), ClaimsError> {
+    fn escaped(&mut self, key: &'static [u8], value: &str) -> Result<(), ClaimsError> {
         for (position, character) in value.char_indices() {
             match character {
                 '"' => self.raw(br#"\""#),
                 '\\' => self.raw(br"\\"),
                 control if control.is_control() => {
-                    return Err(ClaimsError::ControlCharacter { claim, position });
+                    return Err(ClaimsError::ControlCharacter {
+                        claim: name(key),
+                        position,
+                    });
                 }
                 other => self.raw(other.encode_utf8(&mut [0; 4]).as_bytes()),
             }
@@ -247,4 +249,11 @@ impl<'a> Writer<'a> {
 
 const fn is_plain(byte: u8) -> bool {
     matches!(byte, 0x20..=0x7e) && byte != b'"' && byte != b'\\'
+}
+
+/// The claim's name in a key that was rendered ahead.
+fn name(key: &'static [u8]) -> &'static str {
+    // The keys are literals of this file, all ASCII.
+    let key = std::str::from_utf8(key).unwrap_or_default();
+    key.trim_start_matches(",\"").trim_end_matches("\":")
 }

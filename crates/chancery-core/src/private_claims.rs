@@ -71,6 +71,11 @@ impl PrivateClaims {
     where
         T: Serialize + ?Sized,
     {
+        if self.names.is_empty() {
+            // Room for the claims of most services, so that they are not moved while they grow.
+            self.json.reserve(512);
+            self.names.reserve(16);
+        }
         self.json.push(b',');
         let start = self.json.len();
         name.serialize(&mut serde_json::Serializer::new(&mut self.json))?;

@@ -1,0 +1,58 @@
+//! Paired measurement: in each round every task runs once, in random order, so that whatever the
+//! machine does meanwhile meets them all alike.
+
+use rand::seq::SliceRandom as _;
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::candidate::{Failure, Task};
+
+/// Rounds that are run and thrown away first.
+const WARM_UP: usize = 5;
+
+/// Nanoseconds for each run of each task: `times[task][round]`.
+pub(crate) fn measure(
+    tasks: &mut [&mut Task],
+    batch: u32,
+    rounds: usize,
+) -> Result<Vec<Vec<f64>>, Failure> {
+    let mut times = vec![Vec::with_capacity(rounds); tasks.len()];
+    let mut order: Vec<usize> = (0..tasks.len()).collect();
+    let mut random = rand::rng();
+    let mut token = String::new();
+    for round in 0..WARM_UP + rounds {
+        order.shuffle(&mut random);
+        for &task in &order {
+            let start = thread_time();
+            for _ in 0..batch {
+                tasks[task](&mut token)?;
+            }
+            let time = (thread_time() - start) / f64::from(batch);
+            if round >= WARM_UP {
+                times[task].push(time);
+            }
+        }
+    }
+    Ok(times)
+}
+
+/// Keeps the process on the processor it is on, where the system allows it.
+pub(crate) fn pin() {
+    let Ok(allowed) = sched_getaffinity(None) else {
+        return;
+    };
+    let current = rustix::thread::sched_getcpu();
+    if allowed.is_set(current) {
+        let mut set = CpuSet::new();
+        set.set(current);
+        // Without it the scheduler moves us now and then; the pairing copes.
+        let _ = sched_setaffinity(None, &set);
+    }
+}
+
+/// The processor time of this thread in nanoseconds: what other processes use does not count.
+#[allow(clippy::cast_precision_loss)]
+fn thread_time() -> f64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
+}
