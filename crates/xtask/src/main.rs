@@ -1,2 +1,110 @@
-//! The project's own commands.
-fn main() {}
+//! The project's own commands: `cargo xtask --help`.
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use lexopt::prelude::*;
+
+use crate::workspace::Workspace;
+
+mod bench;
+mod ci;
+mod command;
+mod foreign;
+mod fuzz;
+mod needs;
+mod tally;
+mod test;
+mod tools;
+mod tree;
+mod workspace;
+
+const HELP: &str = "\
+The project's own commands.
+
+cargo xtask test                         Set up what the tests need, then run all of them.
+cargo xtask ci                           What CI runs after `test`: fmt, clippy, docs, deny,
+                                         feature powerset, fuzz smoke.
+cargo xtask tree                         Check which crates the published ones pull in.
+cargo xtask fuzz --seconds N [TARGET]    Run each fuzz target, or one, for N seconds.
+cargo xtask bench overhead [ARGS]        What a token costs beyond its raw signature.
+cargo xtask bench peers [ARGS]           The same claims through other libraries; draws
+                                         docs/peers.svg.
+cargo xtask bench criterion [ARGS]       The Criterion benches.
+
+Environment:
+  CHANCERY_VECTORS    Folder of published test vectors; their tests are skipped without it.
+  CI                  When set, packaging refuses uncommitted changes.
+
+Tools and verifiers are installed under target/. Missing system packages are installed with
+apt-get on Debian as root, and named elsewhere.
+";
+
+pub(crate) type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
+
+fn main() -> ExitCode {
+    match run(lexopt::Parser::from_env()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(mut arguments: lexopt::Parser) -> Result<ExitCode> {
+    let workspace = Workspace::locate()?;
+    match arguments.next()? {
+        Some(Value(command)) => match command.string()?.as_str() {
+            "test" => no_more(arguments).and_then(|()| test::run(&workspace)),
+            "ci" => no_more(arguments).and_then(|()| ci::run(&workspace)),
+            "tree" => no_more(arguments)
+                .and_then(|()| tree::check(&workspace))
+                .map(|()| ExitCode::SUCCESS),
+            "fuzz" => fuzz(&workspace, arguments).map(|()| ExitCode::SUCCESS),
+            "bench" => bench(&workspace, arguments).map(|()| ExitCode::SUCCESS),
+            other => Err(format!("no command `{other}`; see cargo xtask --help").into()),
+        },
+        Some(Short('h') | Long("help")) | None => {
+            print!("{HELP}");
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(other) => Err(other.unexpected().into()),
+    }
+}
+
+fn no_more(mut arguments: lexopt::Parser) -> Result {
+    match arguments.next()? {
+        None => Ok(()),
+        Some(argument) => Err(argument.unexpected().into()),
+    }
+}
+
+fn fuzz(workspace: &Workspace, mut arguments: lexopt::Parser) -> Result {
+    let mut seconds = None;
+    let mut target = None;
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("seconds") => seconds = Some(arguments.value()?.parse()?),
+            Value(name) if target.is_none() => target = Some(name.string()?),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let seconds = seconds.ok_or("fuzz needs --seconds N, the time for each target")?;
+    fuzz::run(workspace, seconds, target.as_deref())
+}
+
+fn bench(workspace: &Workspace, mut arguments: lexopt::Parser) -> Result {
+    let kind = match arguments.next()? {
+        Some(Value(kind)) => kind.string()?,
+        _ => return Err("bench needs one of overhead, peers, criterion".into()),
+    };
+    let rest: Vec<OsString> = arguments.raw_args()?.collect();
+    match kind.as_str() {
+        "overhead" => bench::overhead(workspace, &rest),
+        "peers" => bench::peers(workspace, &rest),
+        "criterion" => bench::criterion(workspace, &rest),
+        other => Err(format!("no bench `{other}`; there are overhead, peers, criterion").into()),
+    }
+}

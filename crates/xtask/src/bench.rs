@@ -1,0 +1,30 @@
+//! `cargo xtask bench`.
+
+use std::ffi::OsString;
+
+use crate::Result;
+use crate::command;
+use crate::needs::{self, OPENSSL_HEADERS};
+use crate::workspace::Workspace;
+
+/// The paired harness: the raw signature and the whole token, interleaved.
+pub(crate) fn overhead(workspace: &Workspace, arguments: &[OsString]) -> Result {
+    let mut cargo = workspace.cargo(&["run", "--release", "--package", "chancery-benches"]);
+    cargo.args(["--bin", "overhead", "--all-features", "--"]);
+    command::run(cargo.args(arguments))
+}
+
+/// The same claims through other libraries, of which one links OpenSSL.
+pub(crate) fn peers(workspace: &Workspace, arguments: &[OsString]) -> Result {
+    needs::provide(&[OPENSSL_HEADERS])?;
+    let mut cargo = workspace.cargo(&["run", "--release", "--manifest-path"]);
+    cargo.args(["benches/peers/Cargo.toml", "--", "--svg", "docs/peers.svg"]);
+    command::run(cargo.args(arguments))
+}
+
+/// The Criterion benches.
+pub(crate) fn criterion(workspace: &Workspace, arguments: &[OsString]) -> Result {
+    let mut cargo = workspace.cargo(&["bench", "--package", "chancery-benches"]);
+    cargo.args(["--all-features", "--"]);
+    command::run(cargo.args(arguments))
+}

@@ -1,0 +1,91 @@
+//! `cargo xtask test`.
+
+use std::env;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::Result;
+use crate::command;
+use crate::foreign;
+use crate::tally::Tally;
+use crate::tree;
+use crate::workspace::Workspace;
+
+/// The downstream service's choices of features of the facade.
+const DOWNSTREAM: &[&[&str]] = &[
+    &[],
+    &["--no-default-features", "--features", "aws-lc-rs"],
+    &["--all-features"],
+];
+
+/// Sets up what the tests need, runs all of them, and closes with their sum.
+pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
+    let vectors = vectors()?;
+    let foreign = foreign::set_up(workspace)?;
+
+    // Tests that need something from outside are marked as ignored, so that a plain `cargo test`
+    // passes; here they run.
+    let mut cargo = workspace.cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"]);
+    cargo
+        .env("CHANCERY_FOREIGN_PYTHON", foreign.python)
+        .env("CHANCERY_FOREIGN_NODE", foreign.node)
+        .args(["--", "--include-ignored"]);
+    match &vectors {
+        Some(folder) => cargo.env("CHANCERY_VECTORS", folder),
+        None => cargo.args(["--skip", "vectors::"]),
+    };
+    let mut tally = Tally::default();
+    let skipped = tally.cargo_test(&mut cargo);
+
+    for &features in DOWNSTREAM {
+        let mut cargo = workspace.cargo(&["test", "--no-fail-fast"]);
+        // Its own workspace would build into a folder of its own, and everything once more.
+        cargo
+            .args([
+                "--manifest-path",
+                "tests/downstream/Cargo.toml",
+                "--target-dir",
+            ])
+            .arg(workspace.target())
+            .args(features);
+        tally.cargo_test(&mut cargo);
+    }
+    tally.check("tree", tree::check(workspace));
+    tally.check("package", package(workspace));
+
+    println!();
+    if vectors.is_none() && skipped > 0 {
+        println!(
+            "SKIPPED: {skipped} tests of published vectors, because CHANCERY_VECTORS is not set"
+        );
+    }
+    println!("{tally}");
+    Ok(tally.exit_code())
+}
+
+/// The folder of published test vectors. Tests start in folders of their own, so the path is made
+/// absolute.
+fn vectors() -> Result<Option<PathBuf>> {
+    let Some(folder) = env::var_os("CHANCERY_VECTORS") else {
+        return Ok(None);
+    };
+    let folder = std::path::absolute(folder)?;
+    if folder.is_dir() {
+        Ok(Some(folder))
+    } else {
+        Err(format!(
+            "CHANCERY_VECTORS names {}, which is no folder",
+            folder.display()
+        )
+        .into())
+    }
+}
+
+/// Packages every crate and builds it from its package, as crates.io would see it.
+fn package(workspace: &Workspace) -> Result {
+    let mut cargo = workspace.cargo(&["package", "--workspace"]);
+    if env::var_os("CI").is_none() {
+        cargo.arg("--allow-dirty");
+    }
+    command::run(&mut cargo)
+}
