@@ -2,27 +2,29 @@
 //! from `malloc` itself is not seen.
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::cell::Cell;
 
 use crate::candidate::{Failure, Task};
 
-static COUNTING: AtomicBool = AtomicBool::new(false);
-static COUNT: AtomicU64 = AtomicU64::new(0);
+thread_local! {
+    static COUNTING: Cell<bool> = const { Cell::new(false) };
+    static COUNT: Cell<u64> = const { Cell::new(0) };
+}
 
 /// The allocations of one run of a task that ran before, a growing `Vec` counted each time it
-/// moves.
+/// grows.
 pub(crate) fn count(task: &mut Task, token: &mut String) -> Result<u64, Failure> {
     // The first run fills caches and thread-local generators; the least of some more is what a
     // token costs, for a generator reseeds itself now and then.
     task(token)?;
     let mut least = u64::MAX;
     for _ in 0..8 {
-        let before = COUNT.load(Ordering::Relaxed);
-        COUNTING.store(true, Ordering::Relaxed);
+        let before = COUNT.get();
+        COUNTING.set(true);
         let result = task(token);
-        COUNTING.store(false, Ordering::Relaxed);
+        COUNTING.set(false);
         result?;
-        least = least.min(COUNT.load(Ordering::Relaxed) - before);
+        least = least.min(COUNT.get() - before);
     }
     Ok(least)
 }
@@ -34,8 +36,8 @@ static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 fn note() {
     // While tokens are timed this is one load that every allocation can afford.
-    if COUNTING.load(Ordering::Relaxed) {
-        COUNT.fetch_add(1, Ordering::Relaxed);
+    if COUNTING.get() {
+        COUNT.set(COUNT.get() + 1);
     }
 }
 

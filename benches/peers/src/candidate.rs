@@ -35,7 +35,7 @@ impl Algorithm {
     /// to change its mind meanwhile.
     pub(crate) const fn batch(self) -> u32 {
         match self {
-            Self::Es256 | Self::EdDsa => 8,
+            Self::Es256 | Self::EdDsa => 16,
             Self::Rs256 => 2,
         }
     }

@@ -110,3 +110,100 @@ impl fmt::Display for Fault {
 }
 
 impl std::error::Error for Fault {}
+
+#[cfg(test)]
+mod tests {
+    use jsonwebtoken::{EncodingKey, encode};
+
+    use super::*;
+    use crate::claims::Request;
+    use crate::engines::Engine;
+    use crate::keys::Key;
+    use crate::peers::install_provider;
+
+    /// What the check says of tokens whose claims, header and text were changed on the way.
+    fn verdict(
+        claims: impl Fn(&mut Map<String, Value>) + 'static,
+        header: impl Fn(&mut Header) + 'static,
+        token: impl Fn(&mut String) + 'static,
+    ) -> String {
+        install_provider();
+        let key = Key::generate(Algorithm::Es256).unwrap();
+        let request = Request::new(Payload::Plain);
+        let case = Case {
+            algorithm: Algorithm::Es256,
+            key: &key,
+            request,
+        };
+        let signing = EncodingKey::from_ec_der(&key.pkcs8);
+        let kid = key.kid.clone();
+        let mut candidate = Candidate::peer("candidate", Engine::AwsLcRs, move |out| {
+            let mut changed = serde_json::to_value(request.claims()?)?;
+            claims(changed.as_object_mut().unwrap());
+            let mut prepared = Header::new(jsonwebtoken::Algorithm::ES256);
+            prepared.kid = Some(kid.clone());
+            header(&mut prepared);
+            *out = encode(&prepared, &changed, &signing)?;
+            token(out);
+            Ok(())
+        });
+        match check(&mut candidate, case, Payload::Plain) {
+            Ok(()) => "fine".to_owned(),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn a_whole_token_passes() {
+        assert_eq!(verdict(|_| (), |_| (), |_| ()), "fine");
+    }
+
+    #[test]
+    fn a_signature_that_does_not_verify_is_found() {
+        let swap = |token: &mut String| {
+            let last = if token.pop() == Some('A') { 'Q' } else { 'A' };
+            token.push(last);
+        };
+        let found = verdict(|_| (), |_| (), swap);
+        assert!(found.contains("InvalidSignature"), "{found}");
+    }
+
+    #[test]
+    fn another_length_is_found() {
+        let found = verdict(|claims| drop(claims.remove("nbf")), |_| (), |_| ());
+        assert!(found.contains("bytes, not 654"), "{found}");
+    }
+
+    #[test]
+    fn another_claim_is_found() {
+        let found = verdict(
+            |claims| claims["runType"] = "PLANNED".into(),
+            |_| (),
+            |_| (),
+        );
+        assert!(found.contains("the claims are"), "{found}");
+    }
+
+    #[test]
+    fn old_times_are_found() {
+        let found = verdict(
+            |claims| claims["iat"] = 1_000_000_000.into(),
+            |_| (),
+            |_| (),
+        );
+        assert!(found.contains("iat is Some(1000000000)"), "{found}");
+    }
+
+    #[test]
+    fn a_missing_kid_is_found() {
+        let found = verdict(|_| (), |header| header.kid = None, |_| ());
+        assert!(found.contains("lacks kid or typ"), "{found}");
+    }
+
+    #[test]
+    fn a_jti_given_out_twice_is_found() {
+        let jti = "AAAAAAAAAAAAAAAAAAAAAA";
+        let found = verdict(move |claims| claims["jti"] = jti.into(), |_| (), |_| ());
+        assert!(found.contains("given out twice"), "{found}");
+    }
+}

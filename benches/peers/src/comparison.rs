@@ -16,7 +16,14 @@ pub(crate) struct Comparison {
     pub(crate) algorithm: Algorithm,
     pub(crate) payload: Payload,
     candidates: Vec<Measured>,
-    raw: Vec<(Engine, Vec<f64>)>,
+    raw: Vec<Raw>,
+}
+
+#[derive(Debug)]
+struct Raw {
+    engine: Engine,
+    allocations: u64,
+    times: Vec<f64>,
 }
 
 #[derive(Debug)]
@@ -47,18 +54,30 @@ impl Comparison {
             input = signing_input(&token).to_vec();
         }
         let mut raw = raw_signatures(case.algorithm, case.key, &input)?;
-        let mut tasks: Vec<&mut Task> = raw.iter_mut().map(|(_, task)| task).collect();
-        tasks.extend(candidates.iter_mut().map(|candidate| &mut candidate.task));
+        let mut raw_allocated = Vec::new();
+        for (_, task) in &mut raw {
+            raw_allocated.push(allocations::count(task, &mut token)?);
+        }
+        let mut tasks: Vec<(Engine, &mut Task)> = raw
+            .iter_mut()
+            .map(|(engine, task)| (*engine, task))
+            .collect();
+        tasks.extend(candidates.iter_mut().map(|c| (c.engine, &mut c.task)));
         let mut times = measure(&mut tasks, case.algorithm.batch(), rounds)?.into_iter();
-        let raw: Vec<_> = raw
+        let raw: Vec<Raw> = raw
             .iter()
-            .map(|&(engine, _)| engine)
+            .zip(raw_allocated)
             .zip(&mut times)
+            .map(|((&(engine, _), allocations), times)| Raw {
+                engine,
+                allocations,
+                times,
+            })
             .collect();
         let mut measured = Vec::new();
         for ((candidate, allocations), times) in candidates.iter().zip(allocated).zip(times) {
             let engine = candidate.engine;
-            let Some((_, raw)) = raw.iter().find(|&&(found, _)| found == engine) else {
+            let Some(raw) = raw.iter().find(|raw| raw.engine == engine) else {
                 return Err(format!("{engine} has no raw {} here", case.algorithm).into());
             };
             measured.push(Measured {
@@ -67,7 +86,7 @@ impl Comparison {
                 engine,
                 allocations,
                 times,
-                raw: raw.clone(),
+                raw: raw.times.clone(),
             });
         }
         Ok(Self {
@@ -97,15 +116,23 @@ impl Comparison {
         figures
     }
 
-    /// The raw signatures in nanoseconds, the fastest first.
-    pub(crate) fn raw_signatures(&self) -> Vec<(Engine, f64)> {
+    /// A line for each raw signature, the fastest first.
+    pub(crate) fn raw_signatures(&self) -> Vec<String> {
         let mut raw: Vec<_> = self
             .raw
             .iter()
-            .map(|(engine, times)| (*engine, median(times.clone())))
+            .map(|raw| (median(raw.times.clone()), raw))
             .collect();
-        raw.sort_by(|a, b| a.1.total_cmp(&b.1));
-        raw
+        raw.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let (algorithm, bytes) = (self.algorithm, self.payload.len());
+        raw.iter()
+            .map(|(time, raw)| {
+                let (engine, allocations) = (raw.engine, raw.allocations);
+                format!(
+                    "{algorithm} {bytes} B  raw {engine:<34}  time {time:.0} ns  allocations {allocations}"
+                )
+            })
+            .collect()
     }
 
     /// chancery against each peer: on the same engine where it has that engine, else each of
@@ -187,10 +214,22 @@ pub(crate) struct Standing {
 }
 
 impl Standing {
-    /// Whether chancery adds less, beyond what chance explains.
-    pub(crate) fn is_ahead(&self) -> bool {
-        self.lead.0 > 0.0
+    /// Who adds less, beyond what chance explains.
+    pub(crate) fn verdict(&self) -> Verdict {
+        match self.lead {
+            (low, _) if low > 0.0 => Verdict::Ahead,
+            (_, high) if high < 0.0 => Verdict::Behind,
+            _ => Verdict::Level,
+        }
     }
+}
+
+/// Whether chancery adds less than a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Ahead,
+    Level,
+    Behind,
 }
 
 impl fmt::Display for Standing {
@@ -216,4 +255,65 @@ fn signing_input(token: &str) -> &[u8] {
         .rsplit_once('.')
         .map_or(token, |(input, _)| input)
         .as_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn measured(name: &'static str, role: Role, engine: Engine, overhead: f64) -> Measured {
+        let raw: Vec<f64> = (0..99).map(|round| 1000.0 + f64::from(round)).collect();
+        Measured {
+            name,
+            role,
+            engine,
+            allocations: 0,
+            times: raw.iter().map(|raw| raw + overhead).collect(),
+            raw,
+        }
+    }
+
+    fn verdicts(candidates: Vec<Measured>) -> Vec<(&'static str, bool, Verdict)> {
+        let comparison = Comparison {
+            algorithm: Algorithm::Es256,
+            payload: Payload::Plain,
+            candidates,
+            raw: Vec::new(),
+        };
+        let standings = comparison.standings();
+        standings
+            .iter()
+            .map(|s| (s.ours, s.same_engine, s.verdict()))
+            .collect()
+    }
+
+    #[test]
+    fn a_peer_is_held_against_chancery_on_its_own_engine() {
+        let found = verdicts(vec![
+            measured("ring", Role::Chancery, Engine::Ring, 10.0),
+            measured("aws-lc", Role::Chancery, Engine::AwsLcRs, 90.0),
+            measured("kept", Role::Aside, Engine::AwsLcRs, 1.0),
+            measured("faster", Role::Peer, Engine::AwsLcRs, 50.0),
+            measured("slower", Role::Peer, Engine::Ring, 50.0),
+        ]);
+        let expected = [
+            ("aws-lc", true, Verdict::Behind),
+            ("ring", true, Verdict::Ahead),
+        ];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_peer_on_another_engine_is_held_against_both() {
+        let found = verdicts(vec![
+            measured("ring", Role::Chancery, Engine::Ring, 10.0),
+            measured("aws-lc", Role::Chancery, Engine::AwsLcRs, 50.0),
+            measured("peer", Role::Peer, Engine::OpenSsl, 50.0),
+        ]);
+        let expected = [
+            ("ring", false, Verdict::Ahead),
+            ("aws-lc", false, Verdict::Level),
+        ];
+        assert_eq!(found, expected);
+    }
 }

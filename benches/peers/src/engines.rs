@@ -30,9 +30,23 @@ pub(crate) enum Engine {
     RsaBlinded,
 }
 
+impl Engine {
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Ring,
+        Self::AwsLcRs,
+        Self::OpenSsl,
+        Self::P256V013,
+        Self::P256V014,
+        Self::Dalek,
+        Self::Ed25519Compact,
+        Self::Rsa,
+        Self::RsaBlinded,
+    ];
+}
+
 impl fmt::Display for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        f.pad(match self {
             Self::Ring => "ring",
             Self::AwsLcRs => "aws-lc-rs",
             Self::OpenSsl => "OpenSSL",

@@ -7,6 +7,8 @@
 mod allocations;
 mod arguments;
 mod candidate;
+mod chancery;
+mod chart;
 mod check;
 mod claims;
 mod comparison;
@@ -16,12 +18,14 @@ mod measure;
 mod peers;
 mod statistics;
 
+use std::path::Path;
 use std::process::ExitCode;
+use std::{fs, io};
 
 use arguments::Arguments;
 use candidate::{Algorithm, Case, Failure};
 use claims::{Payload, Request};
-use comparison::{Comparison, Standing};
+use comparison::{Comparison, Standing, Verdict};
 use keys::Key;
 
 fn main() -> ExitCode {
@@ -50,13 +54,11 @@ fn run() -> Result<bool, Failure> {
                 key: &key,
                 request: Request::new(payload),
             };
-            let candidates = peers::candidates(case)?;
+            let mut candidates = chancery::candidates(case)?;
+            candidates.extend(peers::candidates(case)?);
             let comparison = Comparison::run(case, payload, candidates, arguments.rounds)?;
-            for (engine, time) in comparison.raw_signatures() {
-                println!(
-                    "{algorithm} {} B  raw {engine:<38}{time:.0} ns",
-                    payload.len()
-                );
+            for line in comparison.raw_signatures() {
+                println!("{line}");
             }
             for line in comparison.figures() {
                 println!("{line}");
@@ -65,25 +67,44 @@ fn run() -> Result<bool, Failure> {
             standings.extend(comparison.standings());
         }
     }
+    if let Some(file) = arguments.chart {
+        let svg = chart::draw(&figures, arguments.rounds)?;
+        write(&file, &svg).map_err(|error| format!("{}: {error}", file.display()))?;
+    }
     Ok(conclude(&standings))
+}
+
+fn write(file: &Path, text: &str) -> io::Result<()> {
+    if let Some(folder) = file.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    fs::write(file, text)
 }
 
 /// Prints the closing statements and tells whether chancery is ahead wherever a peer signs on the
 /// same engine.
 fn conclude(standings: &[Standing]) -> bool {
     let (same, other): (Vec<_>, Vec<_>) = standings.iter().partition(|s| s.same_engine);
+    let not_ahead = |s: &Standing| s.verdict() != Verdict::Ahead;
     println!();
-    let ahead = statement("on the same engine", &same);
-    statement("on an engine that chancery has not", &other);
-    ahead
+    state("peers on the same engine", &same, not_ahead);
+    state("peers on engines that chancery has not", &other, |s| {
+        s.verdict() == Verdict::Behind
+    });
+    !same.is_empty() && !same.into_iter().any(not_ahead)
 }
 
-fn statement(peers: &str, standings: &[&Standing]) -> bool {
-    let behind: Vec<_> = standings.iter().filter(|s| !s.is_ahead()).collect();
-    let (ahead, all) = (standings.len() - behind.len(), standings.len());
-    println!("chancery is ahead of the peers {peers} in {ahead} of {all} comparisons.");
-    for standing in &behind {
-        println!("  not in: {standing}");
+/// Sums up, and names the comparisons that are worth a look.
+fn state(peers: &str, standings: &[&Standing], worth_a_look: impl Fn(&Standing) -> bool) {
+    let count = |verdict| standings.iter().filter(|s| s.verdict() == verdict).count();
+    println!(
+        "Against the {peers} chancery adds less in {} of {} comparisons, the same in {}, more in {}.",
+        count(Verdict::Ahead),
+        standings.len(),
+        count(Verdict::Level),
+        count(Verdict::Behind),
+    );
+    for standing in standings.iter().filter(|standing| worth_a_look(standing)) {
+        println!("  {standing}");
     }
-    behind.is_empty() && !standings.is_empty()
 }
