@@ -59,11 +59,7 @@ fn format(workspace: &Workspace) -> Result {
     run_command(&mut workspace.cargo(&["fmt", "--all", "--check"]))?;
     for satellite in SATELLITES {
         let manifest = format!("{satellite}/Cargo.toml");
-        run_command(
-            workspace
-                .cargo(&["fmt", "--check", "--manifest-path"])
-                .arg(manifest),
-        )?;
+        run_command(&mut workspace.cargo(&["fmt", "--check", "--manifest-path", &manifest]))?;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
 use crate::Result;
 
@@ -12,11 +12,7 @@ pub(crate) fn run(command: &mut Command) -> Result {
     let status = command
         .status()
         .map_err(|error| not_started(command, &error))?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(format!("`{}` failed: {status}", shown(command)).into())
-    }
+    succeeded(command, status)
 }
 
 /// As [`run`], and hands each line of standard output to `on_line` after passing it on.
@@ -35,11 +31,7 @@ pub(crate) fn run_lines(command: &mut Command, mut on_line: impl FnMut(&str)) ->
         on_line(&line);
     }
     let status = child.wait()?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(format!("`{}` failed: {status}", shown(command)).into())
-    }
+    succeeded(command, status)
 }
 
 /// The command's standard output; its standard error goes to ours.
@@ -48,9 +40,7 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
         .stderr(Stdio::inherit())
         .output()
         .map_err(|error| not_started(command, &error))?;
-    if !output.status.success() {
-        return Err(format!("`{}` failed: {}", shown(command), output.status).into());
-    }
+    succeeded(command, output.status)?;
     Ok(String::from_utf8(output.stdout)?)
 }
 
@@ -61,6 +51,14 @@ pub(crate) fn probe(program: impl AsRef<OsStr>, arguments: &[&str]) -> Option<St
         .status
         .success()
         .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn succeeded(command: &Command, status: ExitStatus) -> Result {
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("`{}` failed: {status}", shown(command)).into())
+    }
 }
 
 /// The command as one would type it.

@@ -26,14 +26,8 @@ pub(crate) const NODE: Need = Need {
     name: "Node.js 18 or newer (node)",
     packages: &["nodejs"],
     is_met: || {
-        probe(
-            "node",
-            &[
-                "-e",
-                "if (parseInt(process.versions.node) < 18) process.exit(1)",
-            ],
-        )
-        .is_some()
+        let check = "process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)";
+        probe("node", &["-e", check]).is_some()
     },
 };
 
@@ -93,7 +87,10 @@ pub(crate) fn provide(needs: &[Need]) -> Result {
         )
         .into());
     }
-    command::run(apt_get().arg("update"))?;
+    if let Err(error) = command::run(apt_get().arg("update")) {
+        // One broken source among others need not matter; the installation will tell.
+        println!("{error}");
+    }
     command::run(
         apt_get()
             .args(["install", "--yes", "--no-install-recommends"])
