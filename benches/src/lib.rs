@@ -1,5 +1,7 @@
 //! What the benchmarks measure: the claims of a workload's token, in two sizes, and an issuer.
 
+pub mod raw;
+
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::Arc;
@@ -67,6 +69,7 @@ struct Run {
     #[serde(rename = "ref")]
     reference: &'static str,
     commit: &'static str,
+    trigger: &'static str,
 }
 
 impl Run {
@@ -82,6 +85,7 @@ impl Run {
         repository: "https://git.example.com/payments/payments-api",
         reference: "refs/heads/main",
         commit: "9fceb02d0ae598e95dc970b74767f19372d61af8",
+        trigger: "merge-to-trunk",
     };
 }
 
@@ -98,7 +102,7 @@ impl SessionTags {
                 ("environment", ["production"]),
                 ("organizationId", ["632b8219674bde0224a96141"]),
                 ("projectId", ["7f3c2a10-5d0e-4c1b-9a44-0d5b8f2e6c31"]),
-                ("runId", ["01JD3Z8M4T6V9X2B5C7D8E9F0G"]),
+                ("runId", ["8M4T6V9X2B5C7D8E"]),
             ]),
             transitive_tag_keys: ["organizationId", "projectId"],
         }

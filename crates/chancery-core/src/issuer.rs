@@ -114,7 +114,7 @@ impl Issuer {
     /// # Errors
     /// [`IssueError`] when the claims are refused, no key is active, or the key does not sign.
     pub fn issue(&self, claims: &Claims) -> Result<Token, IssueError> {
-        Ok(self.prepare(claims)?.sign()?)
+        Ok(Token(self.prepare(claims)?.sign()?))
     }
 
     /// Mints a token into `out`, which it replaces, blocking while the key signs. A buffer that is
@@ -125,7 +125,8 @@ impl Issuer {
     pub fn issue_into(&self, claims: &Claims, out: &mut String) -> Result<(), IssueError> {
         let mut text = std::mem::take(out).into_bytes();
         text.clear();
-        Ok(self.prepare_in(claims, text)?.sign_into(out)?)
+        *out = self.prepare_in(claims, text)?.sign()?;
+        Ok(())
     }
 
     /// Mints a token without blocking the caller's thread while a device or service signs. A key

@@ -20,6 +20,7 @@ mod signature;
 mod signer;
 mod time;
 mod token;
+mod token_id;
 mod token_type;
 
 pub use crate::algorithm::{Algorithm, Curve, Digest, HashAlgorithm, KeyType, UnknownAlgorithm};

@@ -4,6 +4,7 @@ use crate::algorithm::HashAlgorithm;
 use crate::base64url;
 use crate::claims::{Claims, ClaimsError};
 use crate::time::UnixTime;
+use crate::token_id;
 use crate::token_type::TokenType;
 
 /// Marks a logout token (OpenID Connect Back-Channel Logout 1.0 §2.4).
@@ -36,7 +37,7 @@ pub(crate) fn append(
     writer.number(br#","exp":"#, issued.expires);
     match &claims.token_id {
         Some(token_id) => writer.member(br#","jti":"#, token_id)?,
-        None => writer.random_token_id()?,
+        None => writer.random_token_id(issued.issued_at)?,
     }
     writer.optional(br#","azp":"#, claims.authorized_party.as_deref())?;
     writer.optional(br#","client_id":"#, claims.client_id.as_deref())?;
@@ -223,11 +224,8 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// Writes `jti`: 128 bits from the operating system, asked for anew for each token, so that no
-    /// thread and no forked process repeats one.
-    fn random_token_id(&mut self) -> Result<(), PayloadError> {
-        let mut random = [0; 16];
-        getrandom::getrandom(&mut random).map_err(PayloadError::Random)?;
+    fn random_token_id(&mut self, now: UnixTime) -> Result<(), PayloadError> {
+        let random = token_id::random(now).map_err(PayloadError::Random)?;
         self.raw(br#","jti":""#);
         self.encoded(&random);
         self.raw(b"\"");

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 
+use crate::signature::SignatureError;
+
 /// Why a key did not sign.
 ///
 /// The kind is what an operator acts on; the text says what happened; the cause is kept as
@@ -68,6 +70,13 @@ impl Error for SignError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         let source = self.source.as_deref()?;
         Some(source)
+    }
+}
+
+/// A device or an engine gave something that is no signature.
+impl From<SignatureError> for SignError {
+    fn from(error: SignatureError) -> Self {
+        Self::new(SignErrorKind::BadSignature, error.to_string()).with_source(error)
     }
 }
 

@@ -28,6 +28,8 @@ impl Signature {
     /// [`SignatureError::Length`] when the length is not the one the algorithm has: 64, 96 or 132
     /// bytes for ES256, ES384, ES512, 64 for Ed25519, 256 to 512 for RSA. A DER-encoded ECDSA
     /// signature fails here or at verification: use [`Signature::from_der`].
+    // Inlined, so that the half kilobyte is built where it is wanted and not copied there.
+    #[inline]
     pub fn new(algorithm: Algorithm, signature: &[u8]) -> Result<Self, SignatureError> {
         let (shortest, longest) = match algorithm.key_type() {
             KeyType::Ec(curve) => (2 * curve.coordinate_len(), 2 * curve.coordinate_len()),
@@ -40,13 +42,13 @@ impl Signature {
                 found: signature.len(),
             });
         }
-        let mut bytes = [0; MAX_LEN];
-        bytes[..signature.len()].copy_from_slice(signature);
-        Ok(Self {
+        let mut this = Self {
             algorithm,
-            bytes,
+            bytes: [0; MAX_LEN],
             len: signature.len(),
-        })
+        };
+        this.bytes[..signature.len()].copy_from_slice(signature);
+        Ok(this)
     }
 
     /// Converts a DER `ECDSA-Sig-Value` (RFC 3279 §2.2.3) into r‖s. This is the one place that

@@ -17,7 +17,7 @@ use crate::signer::{Signer, SigningInput};
 /// Whoever holds it can use it, so it has no `Display`, and `Debug` shows the header and the names
 /// of the claims, never the signature.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Token(String);
+pub struct Token(pub(crate) String);
 
 impl Token {
     /// The token, to be handed to its user.
@@ -102,25 +102,12 @@ impl UnsignedToken {
         self.key.signer()
     }
 
-    /// Signs, blocking.
-    pub(crate) fn sign(self) -> Result<Token, SignError> {
+    /// Signs, blocking, and gives the text.
+    pub(crate) fn sign(self) -> Result<String, SignError> {
         let signature = self.signer()?.sign(&self.signing_input())?;
-        self.assemble(&signature)
-    }
-
-    /// Signs and gives the text, or on failure the cleared buffer, back.
-    pub(crate) fn sign_into(self, out: &mut String) -> Result<(), SignError> {
-        let signature = self
-            .signer()
-            .and_then(|signer| signer.sign(&self.signing_input()));
         let Self { mut text, key } = self;
-        let appended =
-            signature.and_then(|signature| append_signature(key.jwk(), &signature, &mut text));
-        if appended.is_err() {
-            text.clear();
-        }
-        *out = into_text(text)?;
-        appended
+        append_signature(key.jwk(), &signature, &mut text)?;
+        into_text(text)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use chancery_core::{Algorithm, PublicKey, Signature};
+use chancery_core::{Algorithm, PublicKey, SignError, SignErrorKind, Signature};
 use zeroize::Zeroizing;
 
 use crate::key_error::KeyError;
@@ -103,7 +103,7 @@ pub(crate) type Loaded = (PublicKey, Box<dyn KeyPair>);
 
 /// A parsed key.
 pub(crate) trait KeyPair: Send + Sync {
-    fn sign(&self, message: &[u8]) -> Result<Signature, EngineFailed>;
+    fn sign(&self, message: &[u8]) -> Result<Signature, SignError>;
 }
 
 /// The engine failed; engines say no more than that.
@@ -117,3 +117,9 @@ impl fmt::Display for EngineFailed {
 }
 
 impl std::error::Error for EngineFailed {}
+
+impl From<EngineFailed> for SignError {
+    fn from(error: EngineFailed) -> Self {
+        Self::new(SignErrorKind::Failed, "the engine refused to sign").with_source(error)
+    }
+}

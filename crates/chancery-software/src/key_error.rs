@@ -39,6 +39,8 @@ pub enum KeyError {
     EncryptionCost,
     /// The password is wrong, or the encrypted bytes are damaged.
     WrongPassword,
+    /// A key was to be encrypted under an empty password.
+    EmptyPassword,
     /// The bytes are not the DER structure that they should be.
     Der {
         /// The name of the structure.
@@ -164,6 +166,9 @@ impl fmt::Display for KeyError {
             Self::WrongPassword => {
                 f.write_str("the password is wrong, or the encrypted private key is damaged")
             }
+            Self::EmptyPassword => {
+                f.write_str("the password is empty, which would leave the private key unprotected")
+            }
             Self::Der { structure, source } => {
                 write!(f, "not a DER-encoded {structure}: {source}")
             }
@@ -237,8 +242,8 @@ impl std::error::Error for KeyError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Der { source, .. } => Some(source),
-            Self::PublicKey(error) => Some(error),
-            Self::Kid(error) | Self::CertificateChain(error) => Some(error),
+            Self::PublicKey(error) => error.source(),
+            Self::Kid(error) | Self::CertificateChain(error) => error.source(),
             _ => None,
         }
     }

@@ -144,11 +144,16 @@ impl PrivateKey {
     /// Encodes the key as encrypted PKCS#8 in PEM: AES-256-CBC under scrypt (N = 16384, r = 8,
     /// p = 5), with salt and IV from the operating system. `openssl pkey` reads it.
     ///
-    /// This takes some 0.2 s and 16 MiB, and so does each attempt to guess the password.
+    /// This takes some 0.2 s and 16 MiB, and so does each attempt to guess the password. Built
+    /// without optimization it takes a hundred times as long; for development, give the crate
+    /// `scrypt` and those below it an `opt-level` in a profile override.
     ///
     /// # Errors
-    /// [`KeyError::Random`] when there are no random bytes.
+    /// [`KeyError::EmptyPassword`], and [`KeyError::Random`] when there are no random bytes.
     pub fn to_encrypted_pem(&self, password: &[u8]) -> Result<Zeroizing<String>, KeyError> {
+        if password.is_empty() {
+            return Err(KeyError::EmptyPassword);
+        }
         encryption::encrypt_to_pem(&self.to_pkcs8_der()?, password)
     }
 

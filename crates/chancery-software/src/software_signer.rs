@@ -144,10 +144,11 @@ impl Signer for SoftwareSigner {
                 "the input is for another algorithm than the key's",
             ));
         }
-        let signature = self.key_pair.sign(input.as_bytes()).map_err(|error| {
-            SignError::new(SignErrorKind::Failed, "the engine refused to sign").with_source(error)
-        })?;
-        if self.verifies_after_signing && !self.verifies(input.as_bytes(), &signature) {
+        if !self.verifies_after_signing {
+            return self.key_pair.sign(input.as_bytes());
+        }
+        let signature = self.key_pair.sign(input.as_bytes())?;
+        if !self.verifies(input.as_bytes(), &signature) {
             return Err(SignError::new(
                 SignErrorKind::BadSignature,
                 "what the engine signed does not verify; suspect the hardware",

@@ -7,7 +7,7 @@
 /// `generate_rsa`.
 macro_rules! backend {
     ($engine:ident) => {
-        use chancery_core::{Algorithm, Curve, KeyType, PublicKey, Signature};
+        use chancery_core::{Algorithm, Curve, KeyType, PublicKey, SignError, Signature};
         use rand::{SecureRandom as _, SystemRandom};
         use signature::{
             EcdsaKeyPair, EcdsaSigningAlgorithm, EcdsaVerificationAlgorithm, Ed25519KeyPair,
@@ -127,12 +127,12 @@ macro_rules! backend {
         }
 
         impl KeyPair for Ecdsa {
-            fn sign(&self, message: &[u8]) -> Result<Signature, EngineFailed> {
+            fn sign(&self, message: &[u8]) -> Result<Signature, SignError> {
                 let signature = self
                     .pair
                     .sign(&SystemRandom::new(), message)
                     .map_err(|_| EngineFailed)?;
-                Signature::new(self.algorithm, signature.as_ref()).map_err(|_| EngineFailed)
+                Ok(Signature::new(self.algorithm, signature.as_ref())?)
             }
         }
 
@@ -144,13 +144,13 @@ macro_rules! backend {
         }
 
         impl KeyPair for Rsa {
-            fn sign(&self, message: &[u8]) -> Result<Signature, EngineFailed> {
+            fn sign(&self, message: &[u8]) -> Result<Signature, SignError> {
                 let mut buffer = [0; 512];
                 let signature = buffer.get_mut(..self.signature_len).ok_or(EngineFailed)?;
                 self.pair
                     .sign(self.encoding, &SystemRandom::new(), message, signature)
                     .map_err(|_| EngineFailed)?;
-                Signature::new(self.algorithm, signature).map_err(|_| EngineFailed)
+                Ok(Signature::new(self.algorithm, signature)?)
             }
         }
 
@@ -160,9 +160,9 @@ macro_rules! backend {
         }
 
         impl KeyPair for Ed25519 {
-            fn sign(&self, message: &[u8]) -> Result<Signature, EngineFailed> {
+            fn sign(&self, message: &[u8]) -> Result<Signature, SignError> {
                 let signature = sign_ed25519(&self.pair, message)?;
-                Signature::new(self.algorithm, signature.as_ref()).map_err(|_| EngineFailed)
+                Ok(Signature::new(self.algorithm, signature.as_ref())?)
             }
         }
 
