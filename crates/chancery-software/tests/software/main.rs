@@ -1,8 +1,20 @@
 //! Keys, signatures and verification, on every engine that is compiled in.
 
+// The lints let the tests panic, but not the functions that they share.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+mod jwk;
+#[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+mod key_file;
 mod loading;
+#[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
 mod rfc;
+#[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
 mod signing;
+#[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+mod verifier;
+#[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
+mod without_engine;
 
 use chancery_core::{Algorithm, KeyType, Signer as _, SigningInput};
 use chancery_software::{Engine, KeyError, PrivateKey, SoftwareSigner, VerifyingKey};
@@ -47,7 +59,7 @@ fn assert_signs(key: &PrivateKey, name: &str) {
     );
 }
 
-/// The error that no private byte may be in.
+/// Why the file holds no key.
 fn load_error(name: &str) -> KeyError {
     PrivateKey::from_pem(&data(name)).expect_err(name)
 }
