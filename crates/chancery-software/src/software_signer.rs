@@ -15,8 +15,8 @@ use crate::private_key::PrivateKey;
 /// The key is parsed once, and a signature allocates nothing here. Before it is accepted, the key
 /// signs a probe that is verified with its public half.
 ///
-/// What stays in memory is the engine's own structure. ring does not overwrite it when it is
-/// dropped, nor the copies on its stack; aws-lc overwrites its big numbers when it frees them. To
+/// What stays in memory is the structure of the engine. ring does not overwrite it when it is
+/// dropped, nor what it leaves on its stack; aws-lc overwrites what it frees, but not its stack. To
 /// keep a key out of the process altogether, use a device.
 ///
 /// ```
@@ -166,5 +166,65 @@ impl fmt::Debug for SoftwareSigner {
             .field("alg", &self.jwk.algorithm().name())
             .field("engine", &self.engine)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+#[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+mod tests {
+    use super::*;
+    use crate::engine::EngineFailed;
+
+    /// An engine whose hardware flips a bit, or that fails.
+    struct Faulty {
+        whole: Box<dyn KeyPair>,
+        fails: bool,
+    }
+
+    impl KeyPair for Faulty {
+        fn sign(&self, message: &[u8]) -> Result<Signature, SignError> {
+            if self.fails {
+                return Err(EngineFailed.into());
+            }
+            let mut bytes = self.whole.sign(message)?.as_bytes().to_vec();
+            bytes[40] ^= 1;
+            Ok(Signature::new(Algorithm::Es256, &bytes)?)
+        }
+    }
+
+    #[test]
+    fn a_faulty_signature_is_withheld_where_that_was_asked_for() {
+        let input = SigningInput::new(Algorithm::Es256, b"header.payload");
+        let lenient = faulty(false);
+        assert!(lenient.sign(&input).is_ok());
+        let error = lenient
+            .with_verify_after_signing()
+            .sign(&input)
+            .unwrap_err();
+        assert_eq!(error.kind(), SignErrorKind::BadSignature);
+    }
+
+    #[test]
+    fn a_key_that_signs_what_does_not_verify_is_not_accepted() {
+        for fails in [false, true] {
+            assert!(matches!(faulty(fails).probe(), Err(KeyError::Probe)));
+        }
+    }
+
+    #[test]
+    fn an_engine_that_fails_is_told_with_its_cause() {
+        let input = SigningInput::new(Algorithm::Es256, b"header.payload");
+        let error = faulty(true).sign(&input).unwrap_err();
+        assert_eq!(error.kind(), SignErrorKind::Failed);
+        assert!(std::error::Error::source(&error).is_some());
+    }
+
+    fn faulty(fails: bool) -> SoftwareSigner {
+        let mut signer = SoftwareSigner::generate(Algorithm::Es256, Engine::ALL[0]).unwrap();
+        signer.key_pair = Box::new(Faulty {
+            whole: signer.key_pair,
+            fails,
+        });
+        signer
     }
 }
