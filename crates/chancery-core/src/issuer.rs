@@ -32,7 +32,8 @@ pub struct Issuer {
 
 /// The documents of one snapshot of the keys, until the keys or their states change.
 struct Documents {
-    snapshot: Arc<Snapshot>,
+    /// The generation of the snapshot. The snapshot itself would keep replaced signers alive.
+    generation: u64,
     rendered_at: UnixTime,
     /// From this moment on other keys are published or sign.
     stale_at: Option<UnixTime>,
@@ -172,7 +173,11 @@ impl Issuer {
     /// # Errors
     /// [`DocumentError`] when no key is published at this moment; answer with status 503.
     pub fn document(&self, path: &str) -> Result<Option<Document>, DocumentError> {
-        self.with_documents(|documents| documents.at(path).cloned())
+        match self.with_documents(|documents| documents.at(path).cloned()) {
+            // A service asks about every path; the others must not go down with the keys.
+            Err(_) if !self.has_path(path) => Ok(None),
+            answer => answer,
+        }
     }
 
     fn prepare_in(&self, claims: &Claims, mut text: Vec<u8>) -> Result<UnsignedToken, IssueError> {
@@ -235,6 +240,28 @@ impl Issuer {
         Ok(algorithm)
     }
 
+    /// Whether a document would stand at this path, were there one.
+    fn has_path(&self, path: &str) -> bool {
+        self.url.discovery_path() == path
+            || self.url.metadata_path() == path
+            || self.url.inserted_discovery_path() == path
+            || (self.serves_jwks() && self.jwks_path() == path)
+    }
+
+    /// Whether the JWKS stands on the issuer's own host.
+    fn serves_jwks(&self) -> bool {
+        self.jwks_uri
+            .as_ref()
+            .is_none_or(|uri| uri.origin() == self.url.origin())
+    }
+
+    fn jwks_path(&self) -> String {
+        match &self.jwks_uri {
+            Some(uri) => uri.path().to_owned(),
+            None => self.url.default_jwks_path(),
+        }
+    }
+
     /// Looks at the documents, after rendering them where the keys or their states have changed.
     fn with_documents<T>(&self, look: impl FnOnce(&Documents) -> T) -> Result<T, DocumentError> {
         let now = self.settings.clock.now();
@@ -248,7 +275,7 @@ impl Issuer {
             return Ok(look(documents));
         }
         drop(cached);
-        let documents = self.render(self.keys.snapshot(), now)?;
+        let documents = self.render(&self.keys.snapshot(), now)?;
         let found = look(&documents);
         *self
             .documents
@@ -257,7 +284,7 @@ impl Issuer {
         Ok(found)
     }
 
-    fn render(&self, snapshot: Arc<Snapshot>, now: UnixTime) -> Result<Documents, DocumentError> {
+    fn render(&self, snapshot: &Snapshot, now: UnixTime) -> Result<Documents, DocumentError> {
         let settings = &*self.settings;
         let published = settings.algorithms.as_deref();
         let jwks = snapshot
@@ -273,24 +300,17 @@ impl Issuer {
                 algorithms.push(jwk.algorithm());
             }
         }
-        let (jwks_uri, jwks_path) = match &self.jwks_uri {
-            Some(uri) => (uri.as_str().to_owned(), uri.path().to_owned()),
-            None => {
-                let path = self.url.default_jwks_path();
-                (format!("{}{path}", self.url.origin()), path)
-            }
-        };
+        let jwks_path = self.jwks_path();
+        let jwks_origin = self.jwks_uri.as_ref().unwrap_or(&self.url).origin();
+        let jwks_uri = format!("{jwks_origin}{jwks_path}");
         let jwks_json = serde_json::to_vec(&jwks)
             .map_err(|error| DocumentError::Json(JsonError(error.to_string())))?;
         Ok(Documents {
             rendered_at: now,
             stale_at: snapshot.next_change(now),
-            snapshot,
+            generation: snapshot.generation(),
             other_paths: [self.url.metadata_path(), self.url.inserted_discovery_path()],
-            serves_jwks: self
-                .jwks_uri
-                .as_ref()
-                .is_none_or(|uri| uri.origin() == self.url.origin()),
+            serves_jwks: self.serves_jwks(),
             discovery: Document::new(
                 self.url.discovery_path(),
                 "application/json",
@@ -318,7 +338,7 @@ impl fmt::Debug for Issuer {
 
 impl Documents {
     fn are_current(&self, keys: &KeySet, now: UnixTime) -> bool {
-        keys.is_current(&self.snapshot)
+        keys.is_current(self.generation)
             && self.rendered_at <= now
             && self.stale_at.is_none_or(|stale_at| now < stale_at)
     }

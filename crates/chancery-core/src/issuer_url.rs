@@ -115,7 +115,6 @@ impl IssuerUrl {
             return Err(match url.as_bytes()[position] {
                 b'?' => IssuerUrlError::Query,
                 b'#' => IssuerUrlError::Fragment,
-                b'@' if !rest[..position - offset].contains('/') => IssuerUrlError::Userinfo,
                 _ => IssuerUrlError::Character { position },
             });
         }
@@ -187,7 +186,8 @@ fn parse_authority(authority: &str, default_port: u16) -> Result<Host, IssuerUrl
         .and_then(|host| host.strip_suffix(']'))
     {
         let parsed: Ipv6Addr = address.parse().map_err(|_| IssuerUrlError::Host)?;
-        if parsed.to_string() != address {
+        // Standards disagree on how an IPv4 address is written in IPv6 (RFC 5952 §5, WHATWG URL).
+        if parsed.to_string() != address || parsed.to_ipv4_mapped().is_some() {
             return Err(IssuerUrlError::Host);
         }
         return Ok(Host::Address(parsed.into()));
@@ -233,7 +233,7 @@ fn check_path(path: &str, offset: usize) -> Result<(), IssuerUrlError> {
                 b'[' | b']' => false,
                 b'%' => bytes
                     .get(index + 1..index + 3)
-                    .is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit)),
+                    .is_some_and(is_normal_percent_encoding),
                 _ => true,
             };
             if !fits {
@@ -245,6 +245,20 @@ fn check_path(path: &str, offset: usize) -> Result<(), IssuerUrlError> {
         position += segment.len();
     }
     Ok(())
+}
+
+/// Whether the two digits after a `%` stay as they are under normalization (RFC 3986 §6.2.2): in
+/// upper case, and not those of a character that needs no encoding. Among the latter is the dot,
+/// of which some parsers make dot segments, encoded or not.
+fn is_normal_percent_encoding(digits: &[u8]) -> bool {
+    let is_digit = |digit: &u8| matches!(digit, b'0'..=b'9' | b'A'..=b'F');
+    let code = std::str::from_utf8(digits)
+        .ok()
+        .filter(|digits| digits.bytes().all(|digit| is_digit(&digit)))
+        .and_then(|digits| u8::from_str_radix(digits, 16).ok());
+    code.is_some_and(|code| {
+        !code.is_ascii_alphanumeric() && !matches!(code, b'-' | b'.' | b'_' | b'~')
+    })
 }
 
 /// Why a text cannot name an issuer.
@@ -270,7 +284,8 @@ pub enum IssuerUrlError {
         /// Where the segment begins, in bytes from 0.
         position: usize,
     },
-    /// A character does not belong in a URL.
+    /// A character does not belong in a URL, or is percent-encoded otherwise than in upper-case
+    /// hexadecimal and only where there is need.
     Character {
         /// Where it stands, in bytes from 0.
         position: usize,
@@ -299,7 +314,10 @@ impl fmt::Display for IssuerUrlError {
                 "has an empty or dot segment at byte {position}, which some relying parties drop"
             ),
             Self::Character { position } => {
-                write!(f, "has a character at byte {position} that must be percent-encoded")
+                write!(
+                    f,
+                    "has a character at byte {position} that must be percent-encoded, or a percent-encoding that some relying parties would rewrite"
+                )
             }
         }
     }

@@ -1,5 +1,6 @@
 //! The public JSON Web Key, and sets of them.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use der::{Decode as _, Reader as _, SliceReader};
@@ -443,8 +444,9 @@ impl JwkSet {
     /// # Errors
     /// [`JwkError::DuplicateKid`] when two keys share a `kid`.
     pub fn new(keys: Vec<Jwk>) -> Result<Self, JwkError> {
-        for (index, jwk) in keys.iter().enumerate() {
-            if keys[..index].iter().any(|earlier| earlier.kid == jwk.kid) {
+        let mut kids = HashSet::new();
+        for jwk in &keys {
+            if !kids.insert(jwk.kid()) {
                 return Err(JwkError::DuplicateKid {
                     kid: jwk.kid.clone(),
                 });

@@ -72,9 +72,9 @@ impl KeySet {
         self.snapshot().published(now, None).cloned().collect()
     }
 
-    /// Whether the set has not been replaced since this snapshot of it was taken.
-    pub(crate) fn is_current(&self, snapshot: &Snapshot) -> bool {
-        self.0.generation.load(Ordering::Acquire) == snapshot.generation
+    /// Whether the set has not been replaced since its snapshot of this generation was taken.
+    pub(crate) fn is_current(&self, generation: u64) -> bool {
+        self.0.generation.load(Ordering::Acquire) == generation
     }
 
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
@@ -254,6 +254,11 @@ impl Snapshot {
             generation: 0,
             entries,
         })
+    }
+
+    /// The number of replacements before this snapshot.
+    pub(crate) const fn generation(&self) -> u64 {
+        self.generation
     }
 
     /// The algorithm of the first key.

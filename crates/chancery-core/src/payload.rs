@@ -51,10 +51,10 @@ pub(crate) fn append(
         writer.array(br#","amr":"#, &claims.amr)?;
     }
     if let Some(access_token) = &claims.access_token {
-        writer.hash(br#","at_hash":""#, issued.hash, access_token);
+        writer.hash(br#","at_hash":"#, issued.hash, access_token)?;
     }
     if let Some(code) = &claims.code {
-        writer.hash(br#","c_hash":""#, issued.hash, code);
+        writer.hash(br#","c_hash":"#, issued.hash, code)?;
     }
     writer.optional(br#","sid":"#, claims.session_id.as_deref())?;
     writer.optional(br#","name":"#, claims.name.as_deref())?;
@@ -232,10 +232,20 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    fn hash(&mut self, name: &[u8], hash: HashAlgorithm, secret: &str) {
-        self.raw(name);
+    fn hash(
+        &mut self,
+        key: &'static [u8],
+        hash: HashAlgorithm,
+        secret: &str,
+    ) -> Result<(), ClaimsError> {
+        if secret.is_empty() {
+            return Err(ClaimsError::Empty { claim: name(key) });
+        }
+        self.raw(key);
+        self.raw(b"\"");
         self.encoded(hash.digest(secret.as_bytes()).left_half());
         self.raw(b"\"");
+        Ok(())
     }
 
     /// Writes at most 32 bytes in base64url.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::Range;
 
 use serde_core::ser::{self, Impossible, Serialize, SerializeMap, SerializeStruct, Serializer};
+use serde_json::Value;
 
 /// The claims that the library writes itself. A private claim must not repeat one.
 pub(crate) const REGISTERED: [&str; 21] = [
@@ -64,13 +65,14 @@ impl PrivateClaims {
     where
         T: Serialize + ?Sized,
     {
-        object.serialize(Members(self))
+        object.serialize(Members {
+            claims: self,
+            has_name: false,
+            error: None,
+        })
     }
 
-    fn push_name<T>(&mut self, name: &T) -> Result<(), PrivateClaimError>
-    where
-        T: Serialize + ?Sized,
-    {
+    fn push_name(&mut self, name: &str) -> Result<(), PrivateClaimError> {
         if self.names.is_empty() {
             // Room for the claims of most services, so that they are not moved while they grow.
             self.json.reserve(512);
@@ -78,12 +80,9 @@ impl PrivateClaims {
         }
         self.json.push(b',');
         let start = self.json.len();
-        name.serialize(&mut serde_json::Serializer::new(&mut self.json))?;
-        // Whatever else a key is made of (a number, say), it is no claim name.
-        let quoted = &self.json[start..];
-        let [b'"', escaped @ .., b'"'] = quoted else {
-            return Err(PrivateClaimError::NameNotAString);
-        };
+        self.push_value(name)?;
+        let between_quotes = start + 1..self.json.len() - 1;
+        let escaped = &self.json[between_quotes.clone()];
         // Escaping is deterministic and leaves the registered names as they are, so names are
         // equal exactly when their escaped forms are.
         let repeats = |known: &[u8]| known == escaped;
@@ -101,7 +100,7 @@ impl PrivateClaims {
                 name: String::from_utf8_lossy(escaped).into_owned(),
             });
         }
-        self.names.push(start + 1..self.json.len() - 1);
+        self.names.push(between_quotes);
         self.json.push(b':');
         Ok(())
     }
@@ -116,7 +115,59 @@ impl PrivateClaims {
 }
 
 /// Takes the members of one map or struct; every other shape is refused.
-struct Members<'a>(&'a mut PrivateClaims);
+struct Members<'a> {
+    claims: &'a mut PrivateClaims,
+    /// Whether a name was written whose value was not.
+    has_name: bool,
+    /// The first error, kept for a type that goes on after it.
+    error: Option<PrivateClaimError>,
+}
+
+impl Members<'_> {
+    fn keep(&mut self, outcome: Result<(), PrivateClaimError>) -> Result<(), PrivateClaimError> {
+        if let Err(error) = &outcome {
+            self.error.get_or_insert_with(|| error.clone());
+        }
+        outcome
+    }
+
+    fn name<T>(&mut self, key: &T) -> Result<(), PrivateClaimError>
+    where
+        T: Serialize + ?Sized,
+    {
+        if std::mem::replace(&mut self.has_name, true) {
+            return Err(out_of_turn());
+        }
+        // Through a value, because a key that writes itself could spell a registered name with
+        // escapes.
+        match serde_json::to_value(key)? {
+            Value::String(name) => self.claims.push_name(&name),
+            _ => Err(PrivateClaimError::NameNotAString),
+        }
+    }
+
+    fn value<T>(&mut self, value: &T) -> Result<(), PrivateClaimError>
+    where
+        T: Serialize + ?Sized,
+    {
+        if !std::mem::replace(&mut self.has_name, false) {
+            return Err(out_of_turn());
+        }
+        self.claims.push_value(value)
+    }
+
+    fn finish(self) -> Result<(), PrivateClaimError> {
+        match self.error {
+            Some(error) => Err(error),
+            None if self.has_name => Err(out_of_turn()),
+            None => Ok(()),
+        }
+    }
+}
+
+fn out_of_turn() -> PrivateClaimError {
+    ser::Error::custom("the type writes names and values of a map out of turn")
+}
 
 macro_rules! refuse {
     ($($method:ident($($argument:ty),*);)*) => {$(
@@ -143,10 +194,12 @@ impl<'a> Serializer for Members<'a> {
         serialize_i16(i16);
         serialize_i32(i32);
         serialize_i64(i64);
+        serialize_i128(i128);
         serialize_u8(u8);
         serialize_u16(u16);
         serialize_u32(u32);
         serialize_u64(u64);
+        serialize_u128(u128);
         serialize_f32(f32);
         serialize_f64(f64);
         serialize_char(char);
@@ -186,7 +239,7 @@ impl<'a> Serializer for Members<'a> {
     where
         T: Serialize + ?Sized,
     {
-        self.0.insert(variant, value)
+        self.claims.insert(variant, value)
     }
 
     fn serialize_seq(self, _: Option<usize>) -> Result<Self::SerializeSeq, PrivateClaimError> {
@@ -219,7 +272,11 @@ impl<'a> Serializer for Members<'a> {
         Ok(self)
     }
 
-    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Self, PrivateClaimError> {
+    fn serialize_struct(self, name: &'static str, _: usize) -> Result<Self, PrivateClaimError> {
+        // Under such names serde_json hides its raw values and its numbers of any precision.
+        if name.starts_with("$serde_json::private::") {
+            return Err(PrivateClaimError::NotAnObject);
+        }
         Ok(self)
     }
 
@@ -242,18 +299,20 @@ impl SerializeMap for Members<'_> {
     where
         T: Serialize + ?Sized,
     {
-        self.0.push_name(key)
+        let outcome = self.name(key);
+        self.keep(outcome)
     }
 
     fn serialize_value<T>(&mut self, value: &T) -> Result<(), PrivateClaimError>
     where
         T: Serialize + ?Sized,
     {
-        self.0.push_value(value)
+        let outcome = self.value(value);
+        self.keep(outcome)
     }
 
     fn end(self) -> Result<(), PrivateClaimError> {
-        Ok(())
+        self.finish()
     }
 }
 
@@ -265,11 +324,12 @@ impl SerializeStruct for Members<'_> {
     where
         T: Serialize + ?Sized,
     {
-        self.0.insert(name, value)
+        let outcome = self.claims.insert(name, value);
+        self.keep(outcome)
     }
 
     fn end(self) -> Result<(), PrivateClaimError> {
-        Ok(())
+        self.finish()
     }
 }
 

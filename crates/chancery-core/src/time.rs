@@ -87,8 +87,8 @@ pub trait Clock: fmt::Debug + Send + Sync {
 
 /// The operating system's clock.
 ///
-/// A clock set before 1970 reads as 1970: its tokens are long expired and no key is active, which
-/// fails closed.
+/// A clock set before 1970 or after 9999 reads as 1970: its tokens are long expired and no key with
+/// a schedule is active, which fails closed.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 

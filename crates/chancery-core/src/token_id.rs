@@ -57,3 +57,49 @@ impl Pool {
         Ok(id)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: UnixTime = UnixTime::EPOCH;
+
+    fn filled() -> Pool {
+        let mut pool = Pool {
+            bytes: [0; LEN * POOL],
+            used: LEN * POOL,
+            process: 0,
+            filled_at: NOW,
+        };
+        pool.next(NOW).unwrap();
+        pool
+    }
+
+    fn copy(pool: &Pool) -> Pool {
+        Pool { ..*pool }
+    }
+
+    #[test]
+    fn what_a_forked_process_inherits_is_thrown_away() {
+        let mut parent = filled();
+        // Copied as it is, the pool does repeat itself.
+        assert_eq!(
+            copy(&parent).next(NOW).unwrap(),
+            copy(&parent).next(NOW).unwrap()
+        );
+        let mut child = copy(&parent);
+        child.process = child.process.wrapping_add(1);
+        let ours: Vec<_> = (0..POOL).map(|_| parent.next(NOW).unwrap()).collect();
+        for _ in 0..POOL {
+            assert!(!ours.contains(&child.next(NOW).unwrap()));
+        }
+    }
+
+    #[test]
+    fn what_is_left_of_another_second_is_thrown_away() {
+        let later = UnixTime::from_secs(1).unwrap();
+        let mut one = filled();
+        let mut other = copy(&one);
+        assert_ne!(one.next(NOW).unwrap(), other.next(later).unwrap());
+    }
+}
