@@ -27,7 +27,7 @@ impl Payload {
 
     /// The length of the payload's JSON in bytes.
     #[must_use]
-    pub const fn len(self) -> usize {
+    pub const fn size(self) -> usize {
         match self {
             Self::Plain => 654,
             Self::SessionTags => 915,

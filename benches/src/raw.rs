@@ -7,7 +7,9 @@ use chancery::Algorithm;
 use chancery::software::{Engine, PrivateKey};
 
 /// A key of an engine, parsed once, and its raw signature. RSA keys have 2048 bits.
-pub struct RawKey(Box<dyn Fn(&[u8]) -> Result<(), Failed>>);
+pub struct RawKey(Box<Sign>);
+
+type Sign = dyn Fn(&[u8]) -> Result<(), Failed>;
 
 impl std::fmt::Debug for RawKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -60,7 +62,7 @@ macro_rules! raw {
         use $engine::signature::{self, Ed25519KeyPair, RsaKeyPair};
 
         let random = SystemRandom::new();
-        let sign: Box<dyn Fn(&[u8]) -> Result<(), Failed>> = match $algorithm {
+        let sign: Box<Sign> = match $algorithm {
             Algorithm::EdDsa => {
                 let key = Ed25519KeyPair::from_pkcs8_maybe_unchecked($der)
                     .map_err(|error| error.to_string())?;

@@ -80,7 +80,7 @@ fn measure_token(
     let ratio = median(pairs.iter().map(|(raw, token)| token / raw));
     let overhead = median(pairs.iter().map(|(raw, token)| token - raw));
     let allocations = allocations(&mut token)?.saturating_sub(allocations(&mut sign)?);
-    let len = payload.len();
+    let len = payload.size();
     println!(
         "{name} {len} B  ratio {ratio:.3}  overhead {overhead:.0} ns  allocations {allocations}"
     );
@@ -123,7 +123,7 @@ fn measure_encoding(rounds: usize) -> Outcome {
             },
             rounds,
         )?;
-        println!("encoding {} B  {nanoseconds:.0} ns", payload.len());
+        println!("encoding {} B  {nanoseconds:.0} ns", payload.size());
     }
     Ok(())
 }
@@ -149,8 +149,8 @@ fn assert_payload_len(issuer: &Issuer, claims: &Claims, payload: Payload) -> Out
     let token = issuer.issue(claims)?;
     let encoded = token.as_str().split('.').nth(1).unwrap_or_default();
     let len = encoded.len() * 3 / 4;
-    if len != payload.len() {
-        return Err(format!("the payload has {len} bytes instead of {}", payload.len()).into());
+    if len != payload.size() {
+        return Err(format!("the payload has {len} bytes instead of {}", payload.size()).into());
     }
     Ok(())
 }
