@@ -65,6 +65,9 @@ pub(crate) fn parse_pkcs8(bytes: &[u8]) -> Result<Material, KeyError> {
                 _ => Ok(material),
             }
         }
+        ED25519 if info.algorithm.parameters.is_some() => Err(KeyError::UnsupportedKey {
+            kind: "Ed25519 with parameters".to_owned(),
+        }),
         ED25519 => {
             let seed = OctetStringRef::from_der(info.private_key)
                 .map_err(in_structure("CurvePrivateKey"))?;

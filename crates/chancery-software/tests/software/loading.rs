@@ -216,6 +216,12 @@ fn a_file_cannot_ask_for_endless_work() {
         der[8..14].copy_from_slice(&[0x02, 0x04, 0x40, 0x00, 0x00, 0x00]);
     });
     assert!(matches!(memory, KeyError::EncryptionCost), "{memory:?}");
+    // N = 2¹⁹ takes one: 512 MiB, once.
+    let memory = scrypt(&|der| {
+        der[1] = 7;
+        der[9..14].copy_from_slice(&[0x02, 0x03, 0x08, 0x00, 0x00]);
+    });
+    assert!(matches!(memory, KeyError::EncryptionCost), "{memory:?}");
     // r = p = 127: 254 MiB, 127 times over.
     let work = scrypt(&|der| {
         der[16] = 127;
@@ -373,7 +379,7 @@ fn assert_not_shown(shown: &str, private: &[u8]) {
     }
 }
 
-fn der(name: &str) -> Vec<u8> {
+pub(crate) fn der(name: &str) -> Vec<u8> {
     use base64ct::Encoding as _;
 
     let pem = String::from_utf8(data(name)).unwrap();

@@ -11,6 +11,7 @@ mod loading;
 mod rfc;
 #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
 mod signing;
+mod structure;
 #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
 mod verifier;
 #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
