@@ -91,7 +91,7 @@ pub(crate) fn draw(figures: &[Figures], rounds: usize) -> Result<String, fmt::Er
     )?;
     writeln!(
         svg,
-        "<text class=\"note\" x=\"{MARGIN}\" y=\"{}\">Medians of {rounds} interleaved rounds, one {} core. Torn bars are longer than they are drawn.</text>",
+        "<text class=\"note\" x=\"{MARGIN}\" y=\"{}\">Medians over {rounds} interleaved rounds of each one's fastest token, on one {} core. Torn bars are longer than drawn.</text>",
         height - 16.0,
         std::env::consts::ARCH
     )?;

@@ -63,7 +63,7 @@ impl Comparison {
             .map(|(engine, task)| (*engine, task))
             .collect();
         tasks.extend(candidates.iter_mut().map(|c| (c.engine, &mut c.task)));
-        let mut times = measure(&mut tasks, case.algorithm.batch(), rounds)?.into_iter();
+        let mut times = measure(&mut tasks, case.algorithm, rounds)?.into_iter();
         let raw: Vec<Raw> = raw
             .iter()
             .zip(raw_allocated)
