@@ -31,6 +31,10 @@ pub(crate) const REGISTERED: [&str; 21] = [
     "events",
 ];
 
+/// How many arrays and objects of a value may stand inside one another. With the payload around
+/// them that makes 64, the most that .NET's parser takes by default; serde_json's takes 127.
+const MAX_DEPTH: usize = 63;
+
 /// JSON members, each with a comma before it, ready to stand behind the registered claims.
 #[derive(Clone, Default)]
 pub(crate) struct PrivateClaims {
@@ -109,9 +113,33 @@ impl PrivateClaims {
     where
         T: Serialize + ?Sized,
     {
+        let start = self.json.len();
         value.serialize(&mut serde_json::Serializer::new(&mut self.json))?;
+        if depth(&self.json[start..]) > MAX_DEPTH {
+            return Err(PrivateClaimError::TooDeep);
+        }
         Ok(())
     }
+}
+
+/// How many arrays and objects of the JSON stand inside one another.
+fn depth(json: &[u8]) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    let (mut in_string, mut is_escaped) = (false, false);
+    for byte in json {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = true,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
 }
 
 /// Takes the members of one map or struct; every other shape is refused.
@@ -351,6 +379,9 @@ pub enum PrivateClaimError {
     NotAnObject,
     /// A key of the map is not a string.
     NameNotAString,
+    /// More than 63 arrays and objects of the value stand inside one another. Many relying
+    /// parties' parsers refuse to go so deep.
+    TooDeep,
     /// The value's own `Serialize` failed.
     Serialize {
         /// What it said.
@@ -370,6 +401,10 @@ impl fmt::Display for PrivateClaimError {
                 "private claims must be a map or a struct; use with_private_claim for one value",
             ),
             Self::NameNotAString => f.write_str("the name of a private claim must be a string"),
+            Self::TooDeep => write!(
+                f,
+                "a private claim has more than {MAX_DEPTH} arrays and objects inside one another, deeper than relying parties read"
+            ),
             Self::Serialize { message } => {
                 write!(f, "a private claim cannot be written as JSON: {message}")
             }

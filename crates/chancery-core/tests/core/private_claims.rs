@@ -362,6 +362,29 @@ fn an_empty_group_adds_nothing() {
     assert_eq!(payload(&issuer(), &claims).0.len(), 7);
 }
 
+#[test]
+fn a_value_is_nested_as_deep_as_relying_parties_read() {
+    let nested = |depth| {
+        (0..depth).fold(json!("[[[{{{\"[\\"), |inner, level| match level % 2 {
+            0 => json!([inner, "]"]),
+            _ => json!({"a[{": inner, "b": "}\""}),
+        })
+    };
+    let deepest = claims().with_private_claim("deep", &nested(63)).unwrap();
+    let found = payload(&issuer(), &deepest);
+    assert_eq!(found.find("deep"), Some(&nested(63)));
+    assert_eq!(
+        claims()
+            .with_private_claim("deep", &nested(64))
+            .unwrap_err(),
+        PrivateClaimError::TooDeep
+    );
+    refuses(&json!({"deep": nested(64)}), PrivateClaimError::TooDeep);
+    // Beside one another there may be as many as there are.
+    let wide = vec![json!([{}]); 1000];
+    assert!(claims().with_private_claim("wide", &wide).is_ok());
+}
+
 struct Failing;
 
 impl Serialize for Failing {
