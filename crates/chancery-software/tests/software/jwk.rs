@@ -1,5 +1,7 @@
 //! Private JSON Web Keys.
 
+use base64ct::{Base64UrlUnpadded, Encoding as _};
+
 use super::*;
 
 #[test]
@@ -92,6 +94,19 @@ fn a_member_that_is_repeated_or_wrong_is_named() {
             KeyError::JwkMember { name } => assert_eq!(name, expected),
             other => panic!("{to}: {other}"),
         }
+    }
+    let cut = [
+        ("OKP", "Ed25519", 31),
+        ("EC", "P-256", 33),
+        ("EC", "P-384", 32),
+    ];
+    for (kty, crv, len) in cut {
+        let octets = Base64UrlUnpadded::encode_string(&vec![1; len]);
+        let jwk = format!(r#"{{"kty":"{kty}","crv":"{crv}","d":"{octets}"}}"#);
+        assert!(matches!(
+            PrivateKey::from_jwk_json(jwk.as_bytes()),
+            Err(KeyError::JwkMember { name: "d" })
+        ));
     }
     let jwk = with("rfc8037-a.jwk.json", r#""alg":"HS256""#);
     assert!(matches!(

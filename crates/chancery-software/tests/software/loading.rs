@@ -319,6 +319,28 @@ fn nothing_but_the_key_may_follow_in_the_pem() {
 }
 
 #[test]
+fn an_end_line_of_another_label_is_refused() {
+    let pem = String::from_utf8(data("p256.pem")).unwrap();
+    for end in ["-----END RSA PRIVATE KEY-----", "-----END PRIVATE KEY", ""] {
+        let pem = pem.replace("-----END PRIVATE KEY-----", end);
+        assert!(matches!(
+            PrivateKey::from_pem(pem.as_bytes()),
+            Err(KeyError::PemEnd)
+        ));
+    }
+}
+
+#[test]
+fn a_wrong_password_that_leaves_the_padding_intact_is_still_wrong() {
+    // One in about 256 does: this is the first such number.
+    let pem = data("p256-pbkdf2.pem");
+    assert!(matches!(
+        PrivateKey::from_encrypted_pem(&pem, b"267"),
+        Err(KeyError::WrongPassword)
+    ));
+}
+
+#[test]
 fn stored_keys_load_again_and_differ_each_time() {
     let key = PrivateKey::from_pem(&data("p384.pem")).unwrap();
     let (first, second) = (
