@@ -23,7 +23,8 @@ fn issuer_with(
         .unwrap()
 }
 
-/// Drives a future on this thread, which sleeps while there is nothing to do.
+/// Drives a future on this thread, which sleeps while there is nothing to do. One that nobody
+/// wakes fails the test after a minute.
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     struct Unpark(thread::Thread);
 
@@ -36,10 +37,15 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut context = Context::from_waker(&waker);
     let mut future = std::pin::pin!(future);
+    let patience = Instant::now() + Duration::from_secs(60);
     loop {
         match future.as_mut().poll(&mut context) {
             Poll::Ready(output) => return output,
-            Poll::Pending => thread::park(),
+            Poll::Pending => {
+                let left = patience.saturating_duration_since(Instant::now());
+                assert!(!left.is_zero(), "nobody woke the future");
+                thread::park_timeout(left);
+            }
         }
     }
 }
