@@ -192,12 +192,8 @@ impl<'a> Writer<'a> {
             return Err(ClaimsError::Empty { claim: name(key) });
         }
         self.raw(b"\"");
-        // Nearly all claims are plain ASCII. This looks at every byte, without a way out of the
-        // loop, so that it is vectorised.
-        if value
-            .bytes()
-            .fold(true, |plain, byte| plain & is_plain(byte))
-        {
+        // Nearly all claims are.
+        if is_plain_text(value) {
             self.raw(value.as_bytes());
         } else {
             self.escaped(key, value)?;
@@ -253,6 +249,13 @@ impl<'a> Writer<'a> {
         let mut text = [0; 43];
         self.raw(base64url::encode_short(bytes, &mut text));
     }
+}
+
+/// Whether the text is printable ASCII that stands in JSON as it is.
+pub(crate) fn is_plain_text(text: &str) -> bool {
+    // This looks at every byte, without a way out of the loop, so that it is vectorised.
+    text.bytes()
+        .fold(true, |plain, byte| plain & is_plain(byte))
 }
 
 const fn is_plain(byte: u8) -> bool {

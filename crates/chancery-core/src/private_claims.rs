@@ -6,30 +6,35 @@ use std::ops::Range;
 use serde_core::ser::{self, Impossible, Serialize, SerializeMap, SerializeStruct, Serializer};
 use serde_json::Value;
 
-/// The claims that the library writes itself. A private claim must not repeat one.
-pub(crate) const REGISTERED: [&str; 21] = [
-    "iss",
-    "sub",
-    "aud",
-    "exp",
-    "nbf",
-    "iat",
-    "jti",
-    "azp",
-    "nonce",
-    "auth_time",
-    "acr",
-    "amr",
-    "at_hash",
-    "c_hash",
-    "name",
-    "email",
-    "email_verified",
-    "client_id",
-    "scope",
-    "sid",
-    "events",
-];
+use crate::payload::is_plain_text;
+
+/// Whether the claim is one that the library writes itself. A private claim must not repeat it.
+const fn is_registered(name: &[u8]) -> bool {
+    matches!(
+        name,
+        b"iss"
+            | b"sub"
+            | b"aud"
+            | b"exp"
+            | b"nbf"
+            | b"iat"
+            | b"jti"
+            | b"azp"
+            | b"nonce"
+            | b"auth_time"
+            | b"acr"
+            | b"amr"
+            | b"at_hash"
+            | b"c_hash"
+            | b"name"
+            | b"email"
+            | b"email_verified"
+            | b"client_id"
+            | b"scope"
+            | b"sid"
+            | b"events"
+    )
+}
 
 /// How many arrays and objects of a value may stand inside one another. With the payload around
 /// them that makes 64, the most that .NET's parser takes by default; serde_json's takes 127.
@@ -40,6 +45,8 @@ const MAX_DEPTH: usize = 63;
 pub(crate) struct PrivateClaims {
     json: Vec<u8>,
     names: Vec<Range<usize>>,
+    /// A bit for each name, by its length and last byte: a name whose bit is not set is new.
+    seen: u64,
 }
 
 impl PrivateClaims {
@@ -79,26 +86,36 @@ impl PrivateClaims {
     fn push_name(&mut self, name: &str) -> Result<(), PrivateClaimError> {
         if self.names.is_empty() {
             // Room for the claims of most services, so that they are not moved while they grow.
-            self.json.reserve(512);
+            self.json.reserve(1024);
             self.names.reserve(16);
         }
         self.json.push(b',');
         let start = self.json.len();
-        self.push_value(name)?;
+        if is_plain_text(name) {
+            self.json.push(b'"');
+            self.json.extend_from_slice(name.as_bytes());
+            self.json.push(b'"');
+        } else {
+            name.serialize(&mut serde_json::Serializer::new(&mut self.json))?;
+        }
         let between_quotes = start + 1..self.json.len() - 1;
         let escaped = &self.json[between_quotes.clone()];
         // Escaping is deterministic and leaves the registered names as they are, so names are
         // equal exactly when their escaped forms are.
-        let repeats = |known: &[u8]| known == escaped;
-        if REGISTERED.iter().any(|known| repeats(known.as_bytes())) {
+        if is_registered(escaped) {
             return Err(PrivateClaimError::Registered {
                 name: String::from_utf8_lossy(escaped).into_owned(),
             });
         }
-        if self
-            .names
-            .iter()
-            .any(|range| repeats(&self.json[range.clone()]))
+        let last = escaped.last().copied().map_or(0, usize::from);
+        let bit = 1 << ((escaped.len() * 8 + last) % 64);
+        let may_repeat = self.seen & bit != 0;
+        self.seen |= bit;
+        if may_repeat
+            && self
+                .names
+                .iter()
+                .any(|range| self.json[range.clone()] == *escaped)
         {
             return Err(PrivateClaimError::Duplicate {
                 name: String::from_utf8_lossy(escaped).into_owned(),
@@ -115,11 +132,24 @@ impl PrivateClaims {
     {
         let start = self.json.len();
         value.serialize(&mut serde_json::Serializer::new(&mut self.json))?;
-        if depth(&self.json[start..]) > MAX_DEPTH {
+        if is_too_deep(&self.json[start..]) {
             return Err(PrivateClaimError::TooDeep);
         }
         Ok(())
     }
+}
+
+/// Whether more than [`MAX_DEPTH`] arrays and objects stand inside one another.
+fn is_too_deep(json: &[u8]) -> bool {
+    // Nearly all values have fewer brackets than that altogether. Counting them in bytes, of which
+    // 255 cannot overflow one, is vectorised.
+    let brackets = |chunk: &[u8]| {
+        let is_bracket = |byte: &u8| u8::from(matches!(byte, b'[' | b'{'));
+        usize::from(chunk.iter().map(is_bracket).sum::<u8>())
+    };
+    json.len() > MAX_DEPTH
+        && json.chunks(255).map(brackets).sum::<usize>() > MAX_DEPTH
+        && depth(json) > MAX_DEPTH
 }
 
 /// How many arrays and objects of the JSON stand inside one another.
@@ -152,6 +182,7 @@ struct Members<'a> {
 }
 
 impl Members<'_> {
+    #[inline]
     fn keep(&mut self, outcome: Result<(), PrivateClaimError>) -> Result<(), PrivateClaimError> {
         if let Err(error) = &outcome {
             self.error.get_or_insert_with(|| error.clone());
