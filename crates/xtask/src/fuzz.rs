@@ -45,7 +45,7 @@ pub(crate) fn run(workspace: &Workspace, seconds: u32, only: Option<&str>) -> Re
 fn run_target(workspace: &Workspace, program: &Path, target: &str, seconds: u32) -> Result {
     // What the fuzzer learns goes into the first folder; the seeds in the second stay as they are.
     let learned = workspace.target().join("fuzz-corpus").join(target);
-    let seeds = workspace.path("fuzz/corpus").join(target);
+    let seeds = workspace.path("fuzz/seeds").join(target);
     std::fs::create_dir_all(&learned).map_err(|error| format!("{}: {error}", learned.display()))?;
     let mut fuzz = workspace.command(program);
     // The sanitizer and the coverage flags are unstable options of the compiler.
@@ -53,10 +53,8 @@ fn run_target(workspace: &Workspace, program: &Path, target: &str, seconds: u32)
         .args(["fuzz", "run", "--target-dir"])
         .arg(workspace.target().join("fuzz"))
         .arg(target)
-        .arg(learned);
-    if seeds.is_dir() {
-        fuzz.arg(seeds);
-    }
-    fuzz.arg("--").arg(format!("-max_total_time={seconds}"));
+        .args([learned, seeds])
+        .arg("--")
+        .arg(format!("-max_total_time={seconds}"));
     command::run(&mut fuzz)
 }

@@ -2,7 +2,7 @@
 
 use std::env;
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use crate::Result;
 use crate::command;
@@ -37,18 +37,10 @@ pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
     let mut tally = Tally::default();
     let skipped = tally.cargo_test(&mut cargo);
 
+    // The seeds, and what a fuzzer found, are replayed without the fuzzer.
+    tally.cargo_test(satellite(workspace, "fuzz").arg("--no-default-features"));
     for &features in DOWNSTREAM {
-        let mut cargo = workspace.cargo(&["test", "--no-fail-fast"]);
-        // Its own workspace would build into a folder of its own, and everything once more.
-        cargo
-            .args([
-                "--manifest-path",
-                "tests/downstream/Cargo.toml",
-                "--target-dir",
-            ])
-            .arg(workspace.target())
-            .args(features);
-        tally.cargo_test(&mut cargo);
+        tally.cargo_test(satellite(workspace, "tests/downstream").args(features));
     }
     tally.check("tree", tree::check(workspace));
     tally.check("package", package(workspace));
@@ -61,6 +53,17 @@ pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
     }
     println!("{tally}");
     Ok(tally.exit_code())
+}
+
+/// Tests a workspace beside the main one. It would build into a folder of its own, and what both
+/// depend on once more.
+fn satellite(workspace: &Workspace, folder: &str) -> Command {
+    let mut cargo = workspace.cargo(&["test", "--no-fail-fast", "--manifest-path"]);
+    cargo
+        .arg(format!("{folder}/Cargo.toml"))
+        .arg("--target-dir")
+        .arg(workspace.target());
+    cargo
 }
 
 /// The folder of published test vectors. Tests start in folders of their own, so the path is made
