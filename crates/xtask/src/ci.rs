@@ -85,7 +85,16 @@ fn docs_default(workspace: &Workspace) -> Result {
 /// Advisories are left out: they come from a database that is fetched from elsewhere.
 fn deny(workspace: &Workspace) -> Result {
     let mut deny = workspace.command(tools::DENY.install(workspace)?);
-    run_command(deny.args(["deny", "check", "bans", "licenses", "sources"]))
+    // Without `--workspace` it would look at the facade alone.
+    deny.args([
+        "deny",
+        "--workspace",
+        "check",
+        "bans",
+        "licenses",
+        "sources",
+    ]);
+    run_command(&mut deny)
 }
 
 /// Clippy rather than check, so that a warning in one choice of features fails too.
