@@ -1,0 +1,85 @@
+//! What the modules share: keys, issuers and clocks.
+
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, SystemTime};
+
+use base64ct::{Base64UrlUnpadded, Encoding as _};
+use chancery::software::{Engine, PrivateKey, SoftwareSigner};
+use chancery::{
+    Algorithm, Claims, Clock, Issuer, IssuerUrl, JwkSet, KeySet, KeyType, Schedule, ScheduledKey,
+    Signer, UnixTime,
+};
+use serde_json::Value;
+
+pub(crate) const ISSUER: &str = "https://id.example.com";
+pub(crate) const AUDIENCE: &str = "sts.example.com";
+
+/// An RSA key of 2048 bits, generated once because that takes long.
+static RSA: LazyLock<PrivateKey> =
+    LazyLock::new(|| PrivateKey::generate_rsa(2048, Engine::AwsLcRs).unwrap());
+
+/// A key of its own for every algorithm but the RSA ones, which share one. ring gets its RSA key
+/// from aws-lc-rs.
+pub(crate) fn signer(algorithm: Algorithm, engine: Engine) -> SoftwareSigner {
+    match algorithm.key_type() {
+        KeyType::Rsa => SoftwareSigner::new(&RSA, algorithm, engine).unwrap(),
+        _ => SoftwareSigner::generate(algorithm, engine).unwrap(),
+    }
+}
+
+/// The algorithms that an engine has.
+pub(crate) fn algorithms(engine: Engine) -> impl Iterator<Item = Algorithm> {
+    Algorithm::ALL
+        .into_iter()
+        .filter(move |algorithm| engine.supports(*algorithm))
+}
+
+pub(crate) fn key_set(signers: impl IntoIterator<Item = SoftwareSigner>) -> KeySet {
+    KeySet::new(signers.into_iter().map(always).collect()).unwrap()
+}
+
+pub(crate) fn always(signer: SoftwareSigner) -> ScheduledKey {
+    let signer: Arc<dyn Signer> = Arc::new(signer);
+    ScheduledKey::new(signer, Schedule::ALWAYS)
+}
+
+/// An issuer with one key in memory.
+pub(crate) fn issuer(algorithm: Algorithm, engine: Engine) -> Issuer {
+    Issuer::new(url(ISSUER), key_set([signer(algorithm, engine)]))
+}
+
+pub(crate) fn url(url: &str) -> IssuerUrl {
+    IssuerUrl::parse(url).unwrap()
+}
+
+pub(crate) fn claims() -> Claims {
+    Claims::new("job:42").with_audience(AUDIENCE)
+}
+
+/// What a relying party knows of the keys: the published document.
+pub(crate) fn published(issuer: &Issuer) -> JwkSet {
+    JwkSet::from_json(issuer.jwks().unwrap().bytes()).unwrap()
+}
+
+/// A clock that shows another time than the system's, and goes on.
+#[derive(Debug)]
+pub(crate) struct SlowClock(pub(crate) Duration);
+
+impl Clock for SlowClock {
+    fn now(&self) -> UnixTime {
+        UnixTime::try_from(SystemTime::now() - self.0).unwrap()
+    }
+}
+
+/// A segment of a compact JWS, as JSON.
+pub(crate) fn segment(token: &str, index: usize) -> Value {
+    serde_json::from_slice(&decode(token.split('.').nth(index).unwrap())).unwrap()
+}
+
+pub(crate) fn encode(bytes: &[u8]) -> String {
+    Base64UrlUnpadded::encode_string(bytes)
+}
+
+pub(crate) fn decode(text: &str) -> Vec<u8> {
+    Base64UrlUnpadded::decode_vec(text).unwrap()
+}
