@@ -275,7 +275,7 @@ fn private(mut claims: Claims, input: &Input, expected: &mut Map<String, Value>)
                 assert!(is_duplicate);
                 return None;
             }
-            Err(PrivateClaimError::TooDeep) => {
+            Err(PrivateClaimError::TooDeep { .. }) => {
                 assert!(members.values().any(|value| depth(value) > 63));
                 return None;
             }

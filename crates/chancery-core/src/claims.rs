@@ -122,6 +122,14 @@ impl Claims {
         self
     }
 
+    /// The client the token was issued to (`client_id`, RFC 8693 §4.3), in a token of another type
+    /// than an access token, which always names one.
+    #[must_use]
+    pub fn with_client_id(mut self, client_id: impl Into<String>) -> Self {
+        self.client_id = Some(client_id.into());
+        self
+    }
+
     /// Asks for the key of this algorithm, where the key set has several. The issuer's first
     /// algorithm is the default.
     #[must_use]

@@ -120,6 +120,9 @@ impl ScheduledKey {
 
     /// A key that signs elsewhere: one whose tokens of another process are still alive, or one in
     /// a remote service that is used with [`Issuer::prepare`](crate::Issuer::prepare).
+    ///
+    /// While it is the active one of its algorithm, [`Issuer::issue`](crate::Issuer::issue) cannot
+    /// sign with that algorithm here.
     #[must_use]
     pub const fn without_signer(jwk: Jwk, schedule: Schedule) -> Self {
         Self {

@@ -131,11 +131,23 @@ impl PrivateClaims {
         T: Serialize + ?Sized,
     {
         let start = self.json.len();
-        value.serialize(&mut serde_json::Serializer::new(&mut self.json))?;
+        if let Err(error) = value.serialize(&mut serde_json::Serializer::new(&mut self.json)) {
+            return Err(PrivateClaimError::Serialize {
+                name: Some(self.last_name()),
+                message: error.to_string(),
+            });
+        }
         if is_too_deep(&self.json[start..]) {
-            return Err(PrivateClaimError::TooDeep);
+            return Err(PrivateClaimError::TooDeep {
+                name: self.last_name(),
+            });
         }
         Ok(())
+    }
+
+    /// The name whose value is being written.
+    fn last_name(&self) -> String {
+        self.names().last().unwrap_or_default().to_owned()
     }
 }
 
@@ -412,9 +424,14 @@ pub enum PrivateClaimError {
     NameNotAString,
     /// More than 63 arrays and objects of the value stand inside one another. Many relying
     /// parties' parsers refuse to go so deep.
-    TooDeep,
-    /// The value's own `Serialize` failed.
+    TooDeep {
+        /// The name of the claim.
+        name: String,
+    },
+    /// A type's own `Serialize` failed.
     Serialize {
+        /// The name of the claim; `None` when it was the group of claims that failed.
+        name: Option<String>,
         /// What it said.
         message: String,
     },
@@ -425,20 +442,28 @@ impl fmt::Display for PrivateClaimError {
         match self {
             Self::Registered { name } => write!(
                 f,
-                "claim `{name}` is a registered one and cannot be a private claim; set it with its own method of Claims"
+                "claim `{name}` is a registered one and is not for a private claim; Claims has a method for it, or writes it by itself"
             ),
             Self::Duplicate { name } => write!(f, "private claim `{name}` is there twice"),
             Self::NotAnObject => f.write_str(
                 "private claims must be a map or a struct; use with_private_claim for one value",
             ),
             Self::NameNotAString => f.write_str("the name of a private claim must be a string"),
-            Self::TooDeep => write!(
+            Self::TooDeep { name } => write!(
                 f,
-                "a private claim has more than {MAX_DEPTH} arrays and objects inside one another, deeper than relying parties read"
+                "private claim `{name}` has more than {MAX_DEPTH} arrays and objects inside one another, deeper than relying parties read"
             ),
-            Self::Serialize { message } => {
-                write!(f, "a private claim cannot be written as JSON: {message}")
-            }
+            Self::Serialize {
+                name: Some(name),
+                message,
+            } => write!(
+                f,
+                "private claim `{name}` cannot be written as JSON: {message}"
+            ),
+            Self::Serialize {
+                name: None,
+                message,
+            } => write!(f, "private claims cannot be written as JSON: {message}"),
         }
     }
 }
@@ -448,6 +473,7 @@ impl std::error::Error for PrivateClaimError {}
 impl ser::Error for PrivateClaimError {
     fn custom<T: fmt::Display>(message: T) -> Self {
         Self::Serialize {
+            name: None,
             message: message.to_string(),
         }
     }

@@ -59,6 +59,9 @@ impl fmt::Debug for Token {
 
 /// A token that lacks only its signature.
 ///
+/// Keep it no longer than signing takes: the key was chosen, and the times were set, when it was
+/// prepared.
+///
 /// For a key that only a remote service can use: send it [`UnsignedToken::signing_input`], or its
 /// digest, and hand the answer to [`UnsignedToken::assemble`].
 pub struct UnsignedToken {

@@ -373,13 +373,16 @@ fn a_value_is_nested_as_deep_as_relying_parties_read() {
     let deepest = claims().with_private_claim("deep", &nested(63)).unwrap();
     let found = payload(&issuer(), &deepest);
     assert_eq!(found.find("deep"), Some(&nested(63)));
+    let too_deep = PrivateClaimError::TooDeep {
+        name: "deep".to_owned(),
+    };
     assert_eq!(
         claims()
             .with_private_claim("deep", &nested(64))
             .unwrap_err(),
-        PrivateClaimError::TooDeep
+        too_deep
     );
-    refuses(&json!({"deep": nested(64)}), PrivateClaimError::TooDeep);
+    refuses(&json!({"deep": nested(64)}), too_deep);
     // Beside one another there may be as many as there are.
     let wide = vec![json!([{}]); 1000];
     assert!(claims().with_private_claim("wide", &wide).is_ok());
@@ -395,17 +398,18 @@ impl Serialize for Failing {
 
 #[test]
 fn a_value_that_fails_to_serialize_is_an_error() {
-    let failed = PrivateClaimError::Serialize {
+    let failed = |name: Option<&str>| PrivateClaimError::Serialize {
+        name: name.map(str::to_owned),
         message: "the database is gone".to_owned(),
     };
     assert_eq!(
         claims().with_private_claim("a", &Failing).unwrap_err(),
-        failed
+        failed(Some("a"))
     );
-    refuses(&Failing, failed.clone());
-    refuses(&BTreeMap::from([("a", Failing)]), failed.clone());
-    refuses(&BTreeMap::from([("a", [[Failing]])]), failed.clone());
-    refuses(&Pairs(vec![(Failing, 1)]), failed);
+    refuses(&Failing, failed(None));
+    refuses(&BTreeMap::from([("a", Failing)]), failed(Some("a")));
+    refuses(&BTreeMap::from([("a", [[Failing]])]), failed(Some("a")));
+    refuses(&Pairs(vec![(Failing, 1)]), failed(None));
     // A map in a value needs names as well.
     assert!(
         claims()
