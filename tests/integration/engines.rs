@@ -1,13 +1,12 @@
 //! Both engines side by side, and keys that are swapped while they are in use.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, RwLock};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
-use chancery::software::{Engine, PrivateKey, SoftwareSigner, Verifier, VerifyingKey, verify_jws};
+use chancery::software::{Engine, PrivateKey, SoftwareSigner, Verifier, verify_jws};
 use chancery::{Algorithm, Issuer, Jwk, JwkSet, KeyType, Signer as _, SigningInput};
 
 use crate::support::{
@@ -151,29 +150,25 @@ fn swapping_keys_under_load_never_parts_kid_and_signature() {
     };
     let first = Issuer::new(url(ISSUER), key_set([fresh(0)]));
     let second = first.tenant(url("https://other.example.com"));
-    let issuing = AtomicUsize::new(THREADS);
-    let failed = AtomicBool::new(false);
 
     let kids: Vec<String> = thread::scope(|scope| {
         let threads: Vec<_> = (0..THREADS)
             .map(|index| {
                 let issuer = [&first, &second][index % 2];
-                let (ever, issuing) = (&ever, &issuing);
+                let ever = &ever;
                 scope.spawn(move || {
                     let mut buffer = String::new();
-                    let kids: Vec<String> = (0..TOKENS)
+                    (0..TOKENS)
                         .map(|_| {
                             issuer.issue_into(&claims(), &mut buffer).unwrap();
                             verify_with_named_key(&buffer, ever)
                         })
-                        .collect();
-                    issuing.fetch_sub(1, Ordering::SeqCst);
-                    kids
+                        .collect::<Vec<String>>()
                 })
             })
             .collect();
         let mut round = 1;
-        while issuing.load(Ordering::SeqCst) > 0 && !failed.load(Ordering::SeqCst) {
+        while !threads.iter().all(thread::ScopedJoinHandle::is_finished) {
             let key = fresh(round);
             let kid = key.jwk().kid().to_owned();
             first.keys().replace(vec![always(key)]).unwrap();
@@ -186,10 +181,6 @@ fn swapping_keys_under_load_never_parts_kid_and_signature() {
                 verify_jws(token.as_str(), &keys).unwrap();
             }
             round += 1;
-            if threads.iter().all(thread::ScopedJoinHandle::is_finished) {
-                // One of them panicked, or all are done.
-                failed.store(true, Ordering::SeqCst);
-            }
         }
         threads
             .into_iter()
@@ -198,7 +189,7 @@ fn swapping_keys_under_load_never_parts_kid_and_signature() {
     });
 
     assert_eq!(kids.len(), THREADS * TOKENS);
-    let used = kids.iter().collect::<std::collections::HashSet<_>>().len();
+    let used = kids.iter().collect::<HashSet<_>>().len();
     assert!(used > 100, "only {used} keys were used: that was no load");
 }
 
@@ -208,7 +199,6 @@ fn verify_with_named_key(token: &str, ever: &RwLock<HashMap<String, Jwk>>) -> St
     let kid = header["kid"].as_str().unwrap();
     let jwk = ever.read().unwrap()[kid].clone();
     assert_eq!(header["alg"], jwk.algorithm().name());
-    VerifyingKey::new(&jwk).unwrap();
     verify_jws(token, &JwkSet::new(vec![jwk]).unwrap()).unwrap();
     kid.to_owned()
 }

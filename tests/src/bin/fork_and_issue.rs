@@ -1,8 +1,8 @@
-//! Issues tokens, forks, issues more in the parent and in the child, and prints every `jti`: one to
-//! a line, behind the name of the process that made it.
+//! Issues tokens, forks, and issues more in the parent, in the child and in the child's child.
+//! Prints a line for each token: the process, the `jti`, and the beginning of the signature.
 //!
-//! The clock stands still, so that nothing but the fork itself tells the two apart. Their one
-//! thread has random bytes in store when it forks.
+//! The clock stands still, so that nothing but the fork itself tells the processes apart. Their one
+//! thread has random bytes in store when it forks, and so has the engine.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -17,6 +17,10 @@ use fork::Fork;
 const BEFORE: usize = 7;
 const AFTER: usize = 100;
 
+/// Characters of a signature that are of its first number alone.
+const LEN_OF_R: usize = 42;
+const ISSUER: &str = "https://id.example.com";
+
 #[derive(Debug)]
 struct StoppedClock;
 
@@ -27,46 +31,48 @@ impl Clock for StoppedClock {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let signer = SoftwareSigner::generate(Algorithm::EdDsa, Engine::Ring)?;
-    let keys = KeySet::new(vec![ScheduledKey::new(Arc::new(signer), Schedule::ALWAYS)])?;
-    let issuer = Issuer::builder(IssuerUrl::parse("https://id.example.com")?, keys)
-        .clock(Arc::new(StoppedClock))
-        .build()?;
-    let verifier = Verifier::new(
-        "https://id.example.com",
-        "me",
-        JwkSet::from_json(issuer.jwks()?.bytes())?,
-    )
-    .with_clock(Arc::new(StoppedClock));
-
-    print(&issuer, &verifier, "before", BEFORE)?;
+    let issuers = Engine::ALL
+        .iter()
+        .map(|&engine| issuer(engine))
+        .collect::<Result<Vec<_>, _>>()?;
+    print(&issuers, "before", BEFORE)?;
     match fork::fork()? {
         Fork::Child => {
-            // A child of the child inherits what the child had in store, in its turn.
-            print(&issuer, &verifier, "child", AFTER)?;
+            // The child's child inherits what the child had in store, in its turn.
+            print(&issuers, "child", AFTER)?;
             match fork::fork()? {
-                Fork::Child => print(&issuer, &verifier, "grandchild", AFTER),
+                Fork::Child => print(&issuers, "grandchild", AFTER),
                 Fork::Parent(grandchild) => wait(grandchild),
             }
         }
         Fork::Parent(child) => {
             // One writes after the other, so that no line is torn.
             wait(child)?;
-            print(&issuer, &verifier, "parent", AFTER)
+            print(&issuers, "parent", AFTER)
         }
     }
 }
 
-fn print(
-    issuer: &Issuer,
-    verifier: &Verifier,
-    process: &str,
-    tokens: usize,
-) -> Result<(), Box<dyn Error>> {
+fn issuer(engine: Engine) -> Result<Issuer, Box<dyn Error>> {
+    let signer = SoftwareSigner::generate(Algorithm::Es256, engine)?;
+    let keys = KeySet::new(vec![ScheduledKey::new(Arc::new(signer), Schedule::ALWAYS)])?;
+    Ok(Issuer::builder(IssuerUrl::parse(ISSUER)?, keys)
+        .clock(Arc::new(StoppedClock))
+        .build()?)
+}
+
+fn print(issuers: &[Issuer], process: &str, tokens: usize) -> Result<(), Box<dyn Error>> {
     let claims = Claims::new("job:42").with_audience("me");
-    for _ in 0..tokens {
-        let verified = verifier.verify(issuer.issue(&claims)?.as_str())?;
-        println!("{process} {}", verified.token_id().ok_or("no jti")?);
+    for issuer in issuers {
+        let keys = JwkSet::from_json(issuer.jwks()?.bytes())?;
+        let verifier = Verifier::new(ISSUER, "me", keys).with_clock(Arc::new(StoppedClock));
+        for _ in 0..tokens {
+            let token = issuer.issue(&claims)?;
+            let verified = verifier.verify(token.as_str())?;
+            let identifier = verified.token_id().ok_or("no jti")?;
+            let (_, signature) = token.as_str().rsplit_once('.').ok_or("no signature")?;
+            println!("{process} {identifier} {}", &signature[..LEN_OF_R]);
+        }
     }
     Ok(())
 }
