@@ -14,6 +14,7 @@ use crate::workspace::Workspace;
 /// The downstream service's choices of features of the facade.
 const DOWNSTREAM: &[&[&str]] = &[
     &[],
+    &["--features", "derive-public-key"],
     &["--no-default-features", "--features", "aws-lc-rs"],
     &["--all-features"],
 ];
