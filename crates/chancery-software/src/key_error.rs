@@ -131,7 +131,10 @@ pub enum KeyError {
 impl fmt::Display for KeyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotPem => f.write_str("no `-----BEGIN …-----` line; is this a PEM file?"),
+            Self::NotPem => f.write_str(
+                "no line that is `-----BEGIN …-----` and nothing else; is this a PEM file, and are \
+                 its line breaks still there?",
+            ),
             Self::PemEnd => f.write_str("the PEM block has no matching END line; is it cut off?"),
             Self::PemBase64 => f.write_str("the PEM block is not base64; is it damaged?"),
             Self::PemTrailing => f.write_str(
@@ -225,7 +228,9 @@ impl fmt::Display for KeyError {
             Self::Rejected { engine, reason } => write!(
                 f,
                 "{engine} refused the private key ({reason}): its parts do not belong together, \
-                 or are out of bounds"
+                 or it is outside of what the engine takes; ring takes RSA keys only with an \
+                 exponent of at least 65537 and primes of a multiple of 512 bits, aws-lc-rs \
+                 others, too"
             ),
             Self::Probe => f.write_str(
                 "the key signs what its public half does not verify; it is damaged or mismatched",

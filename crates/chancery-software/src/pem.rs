@@ -63,7 +63,10 @@ pub(crate) fn decode(pem: &[u8]) -> Result<(Label, Zeroizing<Vec<u8>>), KeyError
 
 /// Moves on to behind the next BEGIN line, and returns its label.
 fn next_block<'a>(lines: &mut impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    lines.find_map(|line| line.strip_prefix("-----BEGIN ")?.strip_suffix("-----"))
+    lines
+        .filter_map(|line| line.strip_prefix("-----BEGIN ")?.strip_suffix("-----"))
+        // A block that lost its line breaks is all in one line, and that is no label.
+        .find(|label| !label.contains("-----"))
 }
 
 /// The lines up to the END line, which is passed over.

@@ -181,6 +181,16 @@ fn pem_that_is_no_private_key_is_refused_by_name() {
 }
 
 #[test]
+fn a_key_that_lost_its_line_breaks_is_told_so() {
+    let pem = String::from_utf8(data("p256.pem")).unwrap();
+    for lost in [" ", "\\n", "\r", ""] {
+        let error = PrivateKey::from_pem(pem.trim().replace('\n', lost).as_bytes()).unwrap_err();
+        assert!(matches!(error, KeyError::NotPem), "{error}");
+        assert!(error.to_string().contains("line breaks"), "{error}");
+    }
+}
+
+#[test]
 fn encryption_that_is_not_supported_says_what_to_do() {
     for name in ["p256-pbes1.pem", "p256-des3.pem", "p256-pbkdf2-sha1.pem"] {
         let error = PrivateKey::from_encrypted_pem(&data(name), PASSWORD).expect_err(name);
