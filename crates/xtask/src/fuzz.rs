@@ -55,8 +55,8 @@ fn run_target(workspace: &Workspace, program: &Path, target: &str, seconds: u32)
         .arg(target)
         .args([learned, seeds])
         .arg("--")
-        // A line for each input that it learns from would make thousands.
-        .arg("-verbosity=0")
+        // A line for each input that it learns from would make thousands; the sum says that it ran.
+        .args(["-verbosity=0", "-print_final_stats=1"])
         .arg(format!("-max_total_time={seconds}"));
     command::run(&mut fuzz)
 }
