@@ -27,81 +27,104 @@ fn main() -> Outcome {
         Some(rounds) => rounds.parse()?,
         None => ROUNDS,
     };
-    for (algorithm, engine, name) in [
-        (Algorithm::Es256, Engine::Ring, "ring"),
-        (Algorithm::Es256, Engine::AwsLcRs, "aws-lc-rs"),
-        (Algorithm::EdDsa, Engine::Ring, "ring"),
-        (Algorithm::EdDsa, Engine::AwsLcRs, "aws-lc-rs"),
-        (Algorithm::Rs256, Engine::Ring, "ring"),
-        (Algorithm::Rs256, Engine::AwsLcRs, "aws-lc-rs"),
-        (Algorithm::Ps256, Engine::AwsLcRs, "aws-lc-rs"),
-        (Algorithm::Es384, Engine::AwsLcRs, "aws-lc-rs"),
-        (Algorithm::Es512, Engine::AwsLcRs, "aws-lc-rs"),
+    for (algorithm, engine) in [
+        (Algorithm::Es256, Engine::Ring),
+        (Algorithm::Es256, Engine::AwsLcRs),
+        (Algorithm::EdDsa, Engine::Ring),
+        (Algorithm::EdDsa, Engine::AwsLcRs),
+        (Algorithm::Rs256, Engine::Ring),
+        (Algorithm::Rs256, Engine::AwsLcRs),
+        (Algorithm::Ps256, Engine::AwsLcRs),
+        (Algorithm::Es384, Engine::AwsLcRs),
+        (Algorithm::Es512, Engine::AwsLcRs),
     ] {
         // Only aws-lc-rs generates RSA keys; the key itself is the same for both engines.
         let key = PrivateKey::generate(algorithm, Engine::AwsLcRs)?;
-        let signer = Arc::new(SoftwareSigner::new(&key, algorithm, engine)?);
-        let raw = RawKey::new(&key, algorithm, engine)?;
-        let issuer = issuer(signer)?;
         for payload in Payload::ALL {
-            measure_token(
-                &format!("{algorithm} {name}"),
-                &issuer,
-                &raw,
-                payload,
-                rounds,
-            )?;
+            measure_token(&key, algorithm, engine, payload, rounds)?;
         }
     }
     measure_encoding(rounds)?;
     measure_documents(rounds)
 }
 
+/// Where the key and the stack happen to lie in memory moves an RSA signature by more than a token
+/// costs. So the key is parsed anew in so many places, and each batch runs at another depth of the
+/// stack.
+const LAYOUTS: usize = 15;
+
 fn measure_token(
-    name: &str,
-    issuer: &Issuer,
-    raw: &RawKey,
+    key: &PrivateKey,
+    algorithm: Algorithm,
+    engine: Engine,
     payload: Payload,
     rounds: usize,
 ) -> Outcome {
     let claims = payload.claims()?;
-    assert_payload_len(issuer, &claims, payload)?;
-    let input = issuer.prepare(&claims)?.signing_input().as_bytes().to_vec();
-    let mut out = String::new();
-    issuer.issue_into(&claims, &mut out)?;
+    let (mut reused, mut whole) = (Vec::new(), Vec::new());
+    let (mut own, mut own_of_issue) = (Vec::new(), Vec::new());
+    let mut kept = Vec::new();
+    for layout in 0..LAYOUTS {
+        let load = || RawKey::new(key, algorithm, engine);
+        let first = load()?;
+        let signer = Arc::new(SoftwareSigner::new(key, algorithm, engine)?);
+        let second = load()?;
+        // What is not used stays where it is, and the next keys come elsewhere.
+        let (raw, unused) = if layout % 2 == 0 {
+            (&first, &second)
+        } else {
+            (&second, &first)
+        };
+        black_box(unused);
+        let issuer = issuer(Arc::clone(&signer) as Arc<dyn Signer>)?;
+        assert_payload_size(&issuer, &claims, payload)?;
+        let unsigned = issuer.prepare(&claims)?;
+        let input = unsigned.signing_input().as_bytes().to_vec();
+        let mut out = String::new();
+        issuer.issue_into(&claims, &mut out)?;
 
-    let mut sign = || raw.sign(black_box(&input));
-    let mut token = || {
-        issuer.issue_into(black_box(&claims), &mut out)?;
-        black_box(&out);
-        Ok(())
-    };
-    let pairs = paired(&mut sign, &mut token, rounds)?;
-    let ratio = median(pairs.iter().map(|(raw, token)| token / raw));
-    let overhead = median(pairs.iter().map(|(raw, token)| token - raw));
-    let allocations = allocations(&mut token)?.saturating_sub(allocations(&mut sign)?);
-    let len = payload.size();
+        let mut sign = || raw.sign(black_box(&input));
+        let mut token = || {
+            issuer.issue_into(black_box(&claims), &mut out)?;
+            black_box(&out);
+            Ok(())
+        };
+        let rounds = rounds.div_ceil(LAYOUTS);
+        reused.extend(paired(&mut sign, &mut token, rounds)?);
+        own.push(allocations(&mut token)? - allocations(&mut sign)?);
+        let mut issue = || {
+            black_box(issuer.issue(&claims)?);
+            Ok(())
+        };
+        own_of_issue.push(allocations(&mut issue)? - allocations(&mut sign)?);
+        // What a service pays that builds the claims anew for each token and keeps the token.
+        let mut built = || {
+            black_box(issuer.issue(&payload.claims()?)?);
+            Ok(())
+        };
+        whole.extend(paired(&mut sign, &mut built, rounds)?);
+        kept.push((first, second, signer, vec![0_u8; 1009 * (layout + 1)]));
+    }
+    let size = payload.size();
+    // The engines' own allocations vary by one from signature to signature, hence the median.
+    let (own, own_of_issue) = (median(own.into_iter()), median(own_of_issue.into_iter()));
+    let (ratio, overhead) = compared(&reused);
     println!(
-        "{name} {len} B  ratio {ratio:.3}  overhead {overhead:.0} ns  allocations {allocations}"
+        "{algorithm} {engine} {size} B  ratio {ratio:.3}  overhead {overhead:.0} ns  allocations {own}"
     );
-
-    // What a service pays that builds the claims anew for each token and keeps the token.
-    let mut whole = || {
-        black_box(issuer.issue(&payload.claims()?)?);
-        Ok(())
-    };
-    let pairs = paired(&mut sign, &mut whole, rounds)?;
-    let ratio = median(pairs.iter().map(|(raw, whole)| whole / raw));
-    let overhead = median(pairs.iter().map(|(raw, whole)| whole - raw));
-    let mut issue = || {
-        black_box(issuer.issue(&claims)?);
-        Ok(())
-    };
-    let own = crate::allocations(&mut issue)?.saturating_sub(crate::allocations(&mut sign)?);
+    let (ratio, overhead) = compared(&whole);
     println!(
-        "  claims built for each, issue()  ratio {ratio:.3}  overhead {overhead:.0} ns  allocations of issue() {own}"
+        "  claims built for each, issue()  ratio {ratio:.3}  overhead {overhead:.0} ns  allocations of issue() {own_of_issue}"
     );
     Ok(())
+}
+
+/// The medians of the ratio and of the difference.
+fn compared(pairs: &[(f64, f64)]) -> (f64, f64) {
+    (
+        median(pairs.iter().map(|(raw, token)| token / raw)),
+        median(pairs.iter().map(|(raw, token)| token - raw)),
+    )
 }
 
 /// Encoding alone: a signer that costs nothing, and a `jti` that is given.
@@ -113,7 +136,7 @@ fn measure_encoding(rounds: usize) -> Outcome {
     let issuer = issuer(Arc::new(FreeSigner(jwk, signature)))?;
     for payload in Payload::ALL {
         let claims = payload.claims()?.with_token_id("kPrK_qmxVWaYVA9wwBF6Iu");
-        assert_payload_len(&issuer, &claims, payload)?;
+        assert_payload_size(&issuer, &claims, payload)?;
         let mut out = String::new();
         let nanoseconds = alone(
             &mut || {
@@ -145,7 +168,7 @@ fn measure_documents(rounds: usize) -> Outcome {
 }
 
 /// A benchmark of another payload would be one of something else.
-fn assert_payload_len(issuer: &Issuer, claims: &Claims, payload: Payload) -> Outcome {
+fn assert_payload_size(issuer: &Issuer, claims: &Claims, payload: Payload) -> Outcome {
     let token = issuer.issue(claims)?;
     let encoded = token.as_str().split('.').nth(1).unwrap_or_default();
     let len = encoded.len() * 3 / 4;
@@ -164,15 +187,29 @@ fn paired(
     let iterations = batch_size(first)?;
     (0..rounds)
         .map(|round| {
+            // Both visit all depths, and never the same one together.
+            let (depth_of_first, depth_of_second) = (round * 5 % 64, (round * 5 + 23) % 64);
             Ok(if round % 2 == 0 {
-                let first = batch(first, iterations)?;
-                (first, batch(second, iterations)?)
+                let first = batch_at(depth_of_first, first, iterations)?;
+                (first, batch_at(depth_of_second, second, iterations)?)
             } else {
-                let second = batch(second, iterations)?;
-                (batch(first, iterations)?, second)
+                let second = batch_at(depth_of_second, second, iterations)?;
+                (batch_at(depth_of_first, first, iterations)?, second)
             })
         })
         .collect()
+}
+
+/// Runs a batch with so many cache lines more on the stack.
+#[inline(never)]
+fn batch_at(depth: usize, work: &mut dyn FnMut() -> Outcome, iterations: u32) -> Outcome<f64> {
+    let line = black_box([0_u8; 64]);
+    let time = match depth.checked_sub(1) {
+        None => batch(work, iterations),
+        Some(depth) => batch_at(depth, work, iterations),
+    };
+    black_box(line);
+    time
 }
 
 fn alone(work: &mut dyn FnMut() -> Outcome, rounds: usize) -> Outcome<f64> {
@@ -202,10 +239,17 @@ fn batch(work: &mut dyn FnMut() -> Outcome, iterations: u32) -> Outcome<f64> {
     Ok(start.elapsed().as_secs_f64() * 1e9 / f64::from(iterations))
 }
 
-fn allocations(work: &mut dyn FnMut() -> Outcome) -> Outcome<u64> {
-    let mut outcome = Ok(());
-    let counted = allocation_counter::measure(|| outcome = work());
-    outcome.map(|()| counted.count_total)
+/// Allocations of one iteration, the median of several.
+fn allocations(work: &mut dyn FnMut() -> Outcome) -> Outcome<f64> {
+    let counts: Vec<f64> = (0..9)
+        .map(|_| {
+            let mut outcome = Ok(());
+            let counted = allocation_counter::measure(|| outcome = work());
+            // Far below the 2⁵³ that a float counts exactly.
+            outcome.map(|()| counted.count_total as f64)
+        })
+        .collect::<Outcome<_>>()?;
+    Ok(median(counts.into_iter()))
 }
 
 fn median(values: impl Iterator<Item = f64>) -> f64 {
