@@ -107,9 +107,13 @@ impl UnsignedToken {
 
     /// Signs, blocking, and gives the text.
     pub(crate) fn sign(self) -> Result<String, SignError> {
-        let signature = self.signer()?.sign(&self.signing_input())?;
+        let outcome = self.signer()?.sign(&self.signing_input());
         let Self { mut text, key } = self;
-        append_signature(key.jwk(), &signature, &mut text)?;
+        // By reference, because a signature is half a kilobyte to move.
+        match outcome {
+            Ok(ref signature) => append_signature(key.jwk(), signature, &mut text)?,
+            Err(error) => return Err(error),
+        }
         into_text(text)
     }
 }
