@@ -7,6 +7,7 @@
 use std::env;
 use std::error::Error;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use chancery::software::{Engine, KeyFile, SoftwareSigner, Verifier};
@@ -15,7 +16,17 @@ use chancery::{Algorithm, Claims, Issuer, IssuerUrl, JwkSet, KeySet, Schedule, S
 const ISSUER: &str = "https://id.example.com";
 const AUDIENCE: &str = "sts.amazonaws.com";
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
     let folder = PathBuf::from("target/quickstart");
     std::fs::create_dir_all(&folder)?;
     let file = KeyFile::new(folder.join("signing-key.pem"));

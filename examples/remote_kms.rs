@@ -77,7 +77,8 @@ struct KmsSigner {
     verifying_key: VerifyingKey,
 }
 
-/// Every signature comes by its deadline, or an error does.
+/// Callers that block wait no longer than this. Those that await need the KMS client's own timeout
+/// to be no longer, since a future has no clock.
 const DEADLINE: Duration = Duration::from_secs(2);
 
 impl Signer for KmsSigner {
@@ -124,7 +125,7 @@ fn complete(
 
 /// Stands for a cloud's key management service and its client.
 mod kms {
-    use std::sync::mpsc::{self, Sender};
+    use std::sync::mpsc::{self, SyncSender, TrySendError};
     use std::thread;
     use std::time::Duration;
 
@@ -132,13 +133,16 @@ mod kms {
     use ring::rand::SystemRandom;
     use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
 
+    /// How many requests may wait.
+    const QUEUE: usize = 64;
+
     pub(crate) type Error = Box<dyn std::error::Error + Send + Sync>;
     type Reply = Box<dyn FnOnce(Result<Vec<u8>, Error>) + Send>;
 
     #[derive(Debug)]
     pub(crate) struct Kms {
         jwk: Jwk,
-        requests: Sender<Request>,
+        requests: SyncSender<Request>,
     }
 
     struct Request {
@@ -157,7 +161,7 @@ mod kms {
             let point = key.public_key().as_ref().to_vec();
             let (curve, algorithm) = (Curve::P256, Algorithm::Es256);
             let jwk = Jwk::new(algorithm, PublicKey::Ec { curve, point })?;
-            let (requests, inbox) = mpsc::channel::<Request>();
+            let (requests, inbox) = mpsc::sync_channel::<Request>(QUEUE);
             thread::spawn(move || {
                 for Request { message, reply } in inbox {
                     thread::sleep(Duration::from_millis(5));
@@ -191,8 +195,12 @@ mod kms {
             reply: impl FnOnce(Result<Vec<u8>, Error>) + Send + 'static,
         ) {
             let reply = Box::new(reply);
-            if let Err(unsent) = self.requests.send(Request { message, reply }) {
-                (unsent.0.reply)(Err("the service is gone".into()));
+            match self.requests.try_send(Request { message, reply }) {
+                Ok(()) => {}
+                Err(TrySendError::Full(unsent)) => (unsent.reply)(Err("too many requests".into())),
+                Err(TrySendError::Disconnected(unsent)) => {
+                    (unsent.reply)(Err("the service is gone".into()));
+                }
             }
         }
     }

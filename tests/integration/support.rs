@@ -14,16 +14,23 @@ use serde_json::Value;
 pub(crate) const ISSUER: &str = "https://id.example.com";
 pub(crate) const AUDIENCE: &str = "sts.example.com";
 
-/// An RSA key of 2048 bits, generated once because that takes long.
-static RSA: LazyLock<PrivateKey> =
-    LazyLock::new(|| PrivateKey::generate_rsa(2048, Engine::AwsLcRs).unwrap());
+/// An RSA key of 2048 bits for each algorithm, generated once because that takes long.
+static RSA: LazyLock<Vec<(Algorithm, PrivateKey)>> = LazyLock::new(|| {
+    Algorithm::ALL
+        .into_iter()
+        .filter(|algorithm| algorithm.key_type() == KeyType::Rsa)
+        .map(|algorithm| {
+            let key = PrivateKey::generate(algorithm, Engine::AwsLcRs).unwrap();
+            (algorithm, key)
+        })
+        .collect()
+});
 
-/// A key of its own for every algorithm but the RSA ones, which share one. ring gets its RSA key
-/// from aws-lc-rs.
+/// A signer with a key of its own. ring gets its RSA keys from aws-lc-rs; all others are new.
 pub(crate) fn signer(algorithm: Algorithm, engine: Engine) -> SoftwareSigner {
-    match algorithm.key_type() {
-        KeyType::Rsa => SoftwareSigner::new(&RSA, algorithm, engine).unwrap(),
-        _ => SoftwareSigner::generate(algorithm, engine).unwrap(),
+    match RSA.iter().find(|(of, _)| *of == algorithm) {
+        Some((_, key)) => SoftwareSigner::new(key, algorithm, engine).unwrap(),
+        None => SoftwareSigner::generate(algorithm, engine).unwrap(),
     }
 }
 

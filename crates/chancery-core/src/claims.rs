@@ -389,6 +389,11 @@ pub enum ClaimsError {
         /// The issuer's longest.
         longest: Duration,
     },
+    /// The token would be longer than 65,536 characters.
+    TooLarge {
+        /// Its length in characters.
+        len: usize,
+    },
     /// The token would expire after the year 9999.
     Overflow,
     /// The token would never be valid: `nbf` is not before `exp`.
@@ -404,7 +409,10 @@ impl fmt::Display for ClaimsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing { claim, token_type } => {
-                write!(f, "a token of type {token_type} needs the claim `{claim}`")
+                write!(
+                    f,
+                    "a token of type {token_type} needs the claim `{claim}`; Claims has a method for it"
+                )
             }
             Self::Empty { claim } => write!(f, "claim `{claim}` is empty"),
             Self::ControlCharacter { claim, position } => {
@@ -437,6 +445,10 @@ impl fmt::Display for ClaimsError {
                 "the lifetime of {} s exceeds the issuer's longest of {} s",
                 lifetime.as_secs(),
                 longest.as_secs()
+            ),
+            Self::TooLarge { len } => write!(
+                f,
+                "the token would have {len} characters, more than 65536; AWS takes 20000"
             ),
             Self::Overflow => f.write_str("the token would expire after the year 9999"),
             Self::NeverValid {

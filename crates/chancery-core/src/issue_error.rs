@@ -26,6 +26,14 @@ pub enum IssueError {
         /// The moment.
         now: UnixTime,
     },
+    /// The clock went back by more than a minute since the last token. Keys that were stopped might
+    /// sign again, so none does.
+    ClockWentBack {
+        /// What the clock says.
+        now: UnixTime,
+        /// What it has said before.
+        latest: UnixTime,
+    },
     /// The operating system gave no random bytes for `jti`.
     Random(RandomError),
     /// The key did not sign.
@@ -55,6 +63,10 @@ impl fmt::Display for IssueError {
             Self::NoActiveKey { algorithm, now } => write!(
                 f,
                 "no {algorithm} key of the set is active at {now}; check the keys' schedules and the clock"
+            ),
+            Self::ClockWentBack { now, latest } => write!(
+                f,
+                "the clock went back from {latest} to {now}; set it right, or restart the service if it is right now"
             ),
             Self::Random(error) => error.fmt(f),
             Self::Sign(error) => error.fmt(f),

@@ -16,6 +16,10 @@ use crate::payload::{self, Issued, PayloadError};
 use crate::time::UnixTime;
 use crate::token::{Token, UnsignedToken};
 
+/// The longest token, in characters: the longest that `chancery_software::Verifier` reads, and three
+/// times what AWS does.
+const MAX_TOKEN_LEN: usize = 65_536;
+
 /// An OpenID Connect issuer: it mints tokens and renders the two documents with which relying
 /// parties verify them.
 ///
@@ -173,10 +177,12 @@ impl Issuer {
     /// # Errors
     /// [`DocumentError`] when no key is published at this moment; answer with status 503.
     pub fn document(&self, path: &str) -> Result<Option<Document>, DocumentError> {
-        match self.with_documents(|documents| documents.at(path).cloned()) {
+        let document = |documents: &Documents| documents.at(path).cloned();
+        match self.with_current_documents(document) {
+            Some(document) => Ok(document),
             // A service asks about every path; the others must not go down with the keys.
-            Err(_) if !self.has_path(path) => Ok(None),
-            answer => answer,
+            None if !self.has_path(path) => Ok(None),
+            None => self.with_documents(document),
         }
     }
 
@@ -184,6 +190,9 @@ impl Issuer {
         let settings = &*self.settings;
         settings.check(claims)?;
         let now = settings.clock.now();
+        self.keys
+            .observe(now)
+            .map_err(|latest| IssueError::ClockWentBack { now, latest })?;
         let lifetime = claims.lifetime.unwrap_or(settings.default_lifetime);
         let expires = now.checked_add(lifetime).ok_or(ClaimsError::Overflow)?;
         let issued_at = now.saturating_sub(settings.backdating);
@@ -196,7 +205,7 @@ impl Issuer {
         }
 
         let snapshot = self.keys.snapshot();
-        let algorithm = self.algorithm(claims, &snapshot)?;
+        let algorithm = self.algorithm(claims, &snapshot, now)?;
         let key = snapshot
             .active(algorithm, now)
             .ok_or(IssueError::NoActiveKey { algorithm, now })?;
@@ -221,16 +230,25 @@ impl Issuer {
             PayloadError::Claims(error) => IssueError::Claims(error),
             PayloadError::Random(error) => IssueError::Random(RandomError(error)),
         })?;
+        let len = text.len() + 1 + base64url::encoded_len(key.jwk().signature_len());
+        if len > MAX_TOKEN_LEN {
+            return Err(IssueError::Claims(ClaimsError::TooLarge { len }));
+        }
         Ok(UnsignedToken::new(text, key))
     }
 
-    /// The algorithm asked for, the first of the issuer's own, or that of the set's first key.
-    fn algorithm(&self, claims: &Claims, snapshot: &Snapshot) -> Result<Algorithm, IssueError> {
+    /// The algorithm asked for, the first of the issuer's own, or the set's first that has an active key.
+    fn algorithm(
+        &self,
+        claims: &Claims,
+        snapshot: &Snapshot,
+        now: UnixTime,
+    ) -> Result<Algorithm, IssueError> {
         let published = self.settings.algorithms.as_deref();
         let algorithm = claims
             .signing_algorithm
             .or_else(|| published.and_then(|listed| listed.first().copied()))
-            .or_else(|| snapshot.default_algorithm())
+            .or_else(|| snapshot.default_algorithm(now))
             // A snapshot has at least one key, so this default is never taken.
             .unwrap_or(Algorithm::Rs256);
         // A key of an algorithm that this issuer does not publish must not sign for it.
@@ -263,25 +281,28 @@ impl Issuer {
     }
 
     /// Looks at the documents, after rendering them where the keys or their states have changed.
-    fn with_documents<T>(&self, look: impl FnOnce(&Documents) -> T) -> Result<T, DocumentError> {
-        let now = self.settings.clock.now();
-        let cached = self
-            .documents
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(documents) = cached.as_ref()
-            && documents.are_current(&self.keys, now)
-        {
-            return Ok(look(documents));
+    fn with_documents<T>(&self, look: impl Fn(&Documents) -> T) -> Result<T, DocumentError> {
+        if let Some(found) = self.with_current_documents(&look) {
+            return Ok(found);
         }
-        drop(cached);
-        let documents = self.render(&self.keys.snapshot(), now)?;
+        let documents = self.render(&self.keys.snapshot(), self.settings.clock.now())?;
         let found = look(&documents);
         *self
             .documents
             .write()
             .unwrap_or_else(PoisonError::into_inner) = Some(Box::new(documents));
         Ok(found)
+    }
+
+    /// Looks at the documents, if they have been rendered and are still right.
+    fn with_current_documents<T>(&self, look: impl FnOnce(&Documents) -> T) -> Option<T> {
+        let now = self.settings.clock.now();
+        self.documents
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_ref()
+            .filter(|documents| documents.are_current(&self.keys, now))
+            .map(|documents| look(documents))
     }
 
     fn render(&self, snapshot: &Snapshot, now: UnixTime) -> Result<Documents, DocumentError> {

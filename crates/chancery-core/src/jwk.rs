@@ -412,8 +412,8 @@ impl JwkSet {
     /// Parses a JWKS document.
     ///
     /// # Errors
-    /// [`JwkError`] when the JSON has no array `keys`, a key in it is private, or two usable keys
-    /// share a `kid`.
+    /// [`JwkError`] when the JSON has no array `keys`, a key in it is private, or two usable keys of
+    /// one algorithm share a `kid`.
     pub fn from_json(json: &[u8]) -> Result<Self, JwkError> {
         let document: Value = serde_json::from_slice(json)
             .map_err(|error| JwkError::Json(JsonError(error.to_string())))?;
@@ -442,11 +442,12 @@ impl JwkSet {
     /// Makes a set of keys.
     ///
     /// # Errors
-    /// [`JwkError::DuplicateKid`] when two keys share a `kid`.
+    /// [`JwkError::DuplicateKid`] when two keys of one algorithm share a `kid`. Keys of different
+    /// algorithms may (RFC 7517 §4.5).
     pub fn new(keys: Vec<Jwk>) -> Result<Self, JwkError> {
-        let mut kids = HashSet::new();
+        let mut names = HashSet::new();
         for jwk in &keys {
-            if !kids.insert(jwk.kid()) {
+            if !names.insert((jwk.kid(), jwk.algorithm())) {
                 return Err(JwkError::DuplicateKid {
                     kid: jwk.kid.clone(),
                 });
@@ -519,7 +520,7 @@ pub enum JwkError {
         /// Its place in the chain, from 0.
         index: usize,
     },
-    /// Two keys of a set share a `kid`.
+    /// Two keys of one algorithm share a `kid`.
     DuplicateKid {
         /// The shared name.
         kid: String,

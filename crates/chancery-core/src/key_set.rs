@@ -1,8 +1,10 @@
 //! Keys over time: which are published, and which one signs.
 
 use std::fmt;
+use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use crate::algorithm::Algorithm;
 use crate::base64url;
@@ -14,6 +16,9 @@ use crate::token_type::TokenType;
 
 /// The most keys a set may hold: AWS reads no more than 100 of a family.
 const MAX_KEYS: usize = 100;
+
+/// How far the clock may go back, as it does when it is set right in small steps.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 
 /// The keys of an issuer, or of thousands of issuers: which are published when, and which one
 /// signs when.
@@ -28,22 +33,25 @@ struct Shared {
     current: RwLock<Arc<Snapshot>>,
     /// The generation of the current snapshot, to be read without the lock.
     generation: AtomicU64,
+    /// The latest moment at which a token was begun, in seconds.
+    latest: AtomicU64,
 }
 
 impl KeySet {
     /// Makes a set of keys.
     ///
-    /// The order matters twice: the algorithm of the first key is an issuer's default, and of two
-    /// keys of one algorithm that are active at the same moment the one activated last signs (the
-    /// earlier in the list, where they were activated together).
+    /// The order matters twice: an issuer's default is the first algorithm that has an active key,
+    /// and of two keys of one algorithm that are active at the same moment the one activated last
+    /// signs (the earlier in the list, where they were activated together).
     ///
     /// # Errors
-    /// [`KeySetError`] when there is no key, or more than 100, a `kid` is there twice, or the times
-    /// of a key are out of order.
+    /// [`KeySetError`] when there is no key, or more than 100, a `kid` is there twice, a key
+    /// has two algorithms, or the times of a key are out of order.
     pub fn new(keys: Vec<ScheduledKey>) -> Result<Self, KeySetError> {
         Ok(Self(Arc::new(Shared {
             current: RwLock::new(Arc::new(Snapshot::new(keys)?)),
             generation: AtomicU64::new(0),
+            latest: AtomicU64::new(0),
         })))
     }
 
@@ -62,7 +70,10 @@ impl KeySet {
         self.0
             .generation
             .store(snapshot.generation, Ordering::Release);
-        *current = Arc::new(snapshot);
+        let replaced = mem::replace(&mut *current, Arc::new(snapshot));
+        drop(current);
+        // Not under the lock: a signer may take its time to shut down.
+        drop(replaced);
         Ok(())
     }
 
@@ -70,6 +81,19 @@ impl KeySet {
     #[must_use]
     pub fn published(&self, now: UnixTime) -> Vec<Jwk> {
         self.snapshot().published(now, None).cloned().collect()
+    }
+
+    /// Takes note of the time. A clock that went back by more than [`CLOCK_TOLERANCE`] could make
+    /// keys sign that have been stopped; the error is the moment it has reached before.
+    pub(crate) fn observe(&self, now: UnixTime) -> Result<(), UnixTime> {
+        let latest = self.0.latest.load(Ordering::Relaxed);
+        if now.as_secs() > latest {
+            self.0.latest.fetch_max(now.as_secs(), Ordering::Relaxed);
+        }
+        match UnixTime::from_secs(latest) {
+            Some(latest) if now < latest.saturating_sub(CLOCK_TOLERANCE) => Err(latest),
+            _ => Ok(()),
+        }
     }
 
     /// Whether the set has not been replaced since its snapshot of this generation was taken.
@@ -238,6 +262,14 @@ impl Snapshot {
                     kid: jwk.kid().to_owned(),
                 });
             }
+            if let Some(entry) = entries.iter().find(|entry| {
+                entry.jwk.public_key() == jwk.public_key()
+                    && entry.jwk.algorithm() != jwk.algorithm()
+            }) {
+                return Err(KeySetError::SeveralAlgorithms {
+                    kids: [entry.jwk.kid().to_owned(), jwk.kid().to_owned()],
+                });
+            }
             if let Some([earlier, later]) = schedule.disorder() {
                 return Err(KeySetError::Order {
                     kid: jwk.kid().to_owned(),
@@ -264,9 +296,14 @@ impl Snapshot {
         self.generation
     }
 
-    /// The algorithm of the first key.
-    pub(crate) fn default_algorithm(&self) -> Option<Algorithm> {
-        self.entries.first().map(|entry| entry.jwk.algorithm())
+    /// The first algorithm, in the order of the keys, that has an active key; that of the first key
+    /// where none is active.
+    pub(crate) fn default_algorithm(&self, now: UnixTime) -> Option<Algorithm> {
+        let mut algorithms = self.entries.iter().map(|entry| entry.jwk.algorithm());
+        let first = algorithms.clone().next();
+        algorithms
+            .find(|&algorithm| self.active_index(algorithm, now).is_some())
+            .or(first)
     }
 
     /// The key that signs with this algorithm now.
@@ -320,7 +357,7 @@ impl Snapshot {
     ) -> Result<JwkSet, JwkError> {
         let default = algorithms
             .and_then(|listed| listed.first().copied())
-            .or_else(|| self.default_algorithm());
+            .or_else(|| self.default_algorithm(now));
         let mut keys: Vec<(u8, Jwk)> = self
             .published(now, algorithms)
             .map(|jwk| {
@@ -422,6 +459,11 @@ pub enum KeySetError {
         /// The name.
         kid: String,
     },
+    /// One key is there with two algorithms. A key has one.
+    SeveralAlgorithms {
+        /// The names.
+        kids: [String; 2],
+    },
     /// Two times of a key are out of order.
     Order {
         /// The key.
@@ -442,6 +484,10 @@ impl fmt::Display for KeySetError {
                 "{found} keys are more than the {MAX_KEYS} that relying parties read; retire old ones"
             ),
             Self::DuplicateKid { kid } => write!(f, "two keys of the set have the kid `{kid}`"),
+            Self::SeveralAlgorithms { kids: [one, other] } => write!(
+                f,
+                "`{one}` and `{other}` are one key with two algorithms; use a key for each"
+            ),
             Self::Order {
                 kid,
                 earlier,

@@ -55,9 +55,9 @@ impl PendingSignature {
 
     /// A signature that the holder of the completer will provide.
     ///
-    /// [`PendingSignature::wait`] gives up at the deadline by itself. A future has no clock of its
-    /// own, so the completer's side must see to it that it is completed, with
-    /// [`SignErrorKind::Timeout`], by then.
+    /// [`PendingSignature::wait`] gives up at the deadline by itself. A future that is polled after
+    /// the deadline gives up as well, but has no clock to wake it: the completer's side must
+    /// complete it, with [`SignErrorKind::Timeout`], when the deadline comes.
     pub fn channel(deadline: Instant) -> (SignatureCompleter, Self) {
         let channel = Arc::new(Channel {
             slot: Mutex::new(Slot::Empty(None)),
@@ -89,7 +89,7 @@ impl Future for PendingSignature {
                     .take()
                     .map_or_else(|| Err(taken_twice()), |boxed| *boxed),
             ),
-            State::Waiting(channel, _) => channel.poll(context.waker()),
+            State::Waiting(channel, deadline) => channel.poll(context.waker(), *deadline),
         }
     }
 }
@@ -120,10 +120,7 @@ impl Channel {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 *slot = Slot::Closed;
-                return Err(SignError::new(
-                    SignErrorKind::Timeout,
-                    "no signature arrived in time",
-                ));
+                return Err(too_late());
             }
             slot = self
                 .completed
@@ -133,11 +130,12 @@ impl Channel {
         }
     }
 
-    fn poll(&self, waker: &Waker) -> Poll<Outcome> {
+    fn poll(&self, waker: &Waker, deadline: Instant) -> Poll<Outcome> {
         let mut slot = self.lock();
         match mem::replace(&mut *slot, Slot::Closed) {
             Slot::Full(outcome) => Poll::Ready(*outcome),
             Slot::Closed => Poll::Ready(Err(taken_twice())),
+            Slot::Empty(_) if deadline <= Instant::now() => Poll::Ready(Err(too_late())),
             Slot::Empty(_) => {
                 *slot = Slot::Empty(Some(waker.clone()));
                 Poll::Pending
@@ -157,6 +155,10 @@ impl Channel {
             }
         }
     }
+}
+
+fn too_late() -> SignError {
+    SignError::new(SignErrorKind::Timeout, "no signature arrived in time")
 }
 
 fn taken_twice() -> SignError {

@@ -87,13 +87,13 @@ pub trait Clock: fmt::Debug + Send + Sync {
 
 /// The operating system's clock.
 ///
-/// A clock set before 1970 or after 9999 reads as 1970: its tokens are long expired and no key with
-/// a schedule is active, which fails closed.
+/// A clock set before 1970 or after 9999 reads as the end of 9999, which fails closed: a token
+/// that is issued then would expire too late and is refused, and one that is verified has expired.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> UnixTime {
-        UnixTime::try_from(SystemTime::now()).unwrap_or(UnixTime::EPOCH)
+        UnixTime::try_from(SystemTime::now()).unwrap_or(UnixTime::MAX)
     }
 }

@@ -42,7 +42,7 @@ fn keys() -> KeySet {
 }
 
 fn url(tenant: usize) -> IssuerUrl {
-    let text = format!("https://id.example.com/tenants/0d71fc97-0000-4000-8000-{tenant:0>12}");
+    let text = format!("https://id.example.com/tenants/5f0c3a1e-0000-4000-8000-{tenant:0>12}");
     IssuerUrl::parse(&text).unwrap()
 }
 

@@ -83,11 +83,11 @@ fn check_cost(kdf: &Kdf<'_>) -> Result<(), KeyError> {
             if n < 2 {
                 return Err(KeyError::UnsupportedEncryption);
             }
-            let memory = n
-                .checked_mul(128)
-                .and_then(|bytes| bytes.checked_mul(parameters.block_size.into()));
-            let work =
-                memory.and_then(|bytes| bytes.checked_mul(parameters.parallelization.into()));
+            // scrypt holds one table of 128·N·r bytes at a time, and p blocks of 128·r bytes.
+            let (r, p) = (parameters.block_size, parameters.parallelization);
+            let bytes = |blocks: Option<u64>| blocks?.checked_mul(128)?.checked_mul(r.into());
+            let memory = bytes(n.checked_add(p.into()));
+            let work = bytes(n.checked_mul(p.into()));
             match (memory, work) {
                 (Some(memory), Some(work))
                     if memory <= MAX_SCRYPT_BYTES && work <= MAX_SCRYPT_WORK =>

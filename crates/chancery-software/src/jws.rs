@@ -59,16 +59,13 @@ pub fn verify_jws(compact: &str, keys: &JwkSet) -> Result<VerifiedJws, VerifyErr
             return Err(VerifyError::Critical { name });
         }
     }
-    let jwk = choose(keys, text(&header, "kid")?)?;
+    let name = text(&header, "alg")?.ok_or(VerifyError::HeaderParameter { name: "alg" })?;
+    let jwk = choose(keys, text(&header, "kid")?, name)?;
     let algorithm = jwk.algorithm();
-    match text(&header, "alg")? {
-        Some(name) if name == algorithm.name() => {}
-        Some(_) => {
-            return Err(VerifyError::Algorithm {
-                expected: algorithm,
-            });
-        }
-        None => return Err(VerifyError::HeaderParameter { name: "alg" }),
+    if name != algorithm.name() {
+        return Err(VerifyError::Algorithm {
+            expected: algorithm,
+        });
     }
     let token_type = text(&header, "typ")?.map(str::to_owned);
     let signature = Signature::new(algorithm, &signature).map_err(|_| VerifyError::Signature)?;
@@ -150,12 +147,22 @@ fn text<'a>(
     }
 }
 
-fn choose<'a>(keys: &'a JwkSet, kid: Option<&str>) -> Result<&'a Jwk, VerifyError> {
+/// The key of that name. Where keys of several algorithms share it, the algorithm tells which.
+fn choose<'a>(
+    keys: &'a JwkSet,
+    kid: Option<&str>,
+    algorithm: &str,
+) -> Result<&'a Jwk, VerifyError> {
     match (kid, keys.keys()) {
-        (Some(kid), all) => all
-            .iter()
-            .find(|jwk| jwk.kid() == kid)
-            .ok_or(VerifyError::UnknownKid),
+        (Some(kid), all) => {
+            let mut named = all.iter().filter(|jwk| jwk.kid() == kid);
+            let first = named.next().ok_or(VerifyError::UnknownKid)?;
+            let is_meant = |jwk: &&Jwk| jwk.algorithm().name() == algorithm;
+            Ok(Some(first)
+                .filter(is_meant)
+                .or_else(|| named.find(is_meant))
+                .unwrap_or(first))
+        }
         // A key that was passed over might be the one that is meant.
         (None, [only]) if keys.ignored().is_empty() => Ok(only),
         (None, _) => Err(VerifyError::KidMissing),

@@ -178,7 +178,7 @@ fn issuer(url: IssuerUrl, keys: KeySet, behind: Duration) -> Issuer {
         .unwrap()
 }
 
-/// Keys named by their algorithms: the one RSA key would otherwise have one `kid` for all of its.
+/// Keys named by their algorithms.
 fn named_keys(engine: Engine, suffix: &str) -> KeySet {
     key_set(algorithms(engine).map(|algorithm| {
         let name = format!("{algorithm}{suffix}");
@@ -188,12 +188,9 @@ fn named_keys(engine: Engine, suffix: &str) -> KeySet {
 
 /// Other keys under the same names.
 fn impostors(engine: Engine) -> KeySet {
-    let rsa = PrivateKey::generate_rsa(2048, Engine::AwsLcRs).unwrap();
     key_set(algorithms(engine).map(|algorithm| {
-        let signer = match algorithm.key_type() {
-            KeyType::Rsa => SoftwareSigner::new(&rsa, algorithm, engine).unwrap(),
-            _ => signer(algorithm, engine),
-        };
+        let key = PrivateKey::generate(algorithm, Engine::AwsLcRs).unwrap();
+        let signer = SoftwareSigner::new(&key, algorithm, engine).unwrap();
         signer.with_kid(algorithm.name()).unwrap()
     }))
 }

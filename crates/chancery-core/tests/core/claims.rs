@@ -233,13 +233,28 @@ fn unicode_quotes_and_backslashes_come_back_as_they_went_in() {
 #[test]
 fn payloads_of_every_length_are_encoded_whole() {
     let issuer = issuer();
-    for length in (1..1700).chain([4095, 4096, 4097, 20_000, 100_000]) {
+    for length in (1..1700).chain([4095, 4096, 4097, 20_000]) {
         let subject = "abcdefg".repeat(length / 7 + 1);
         let subject = &subject[..length];
         let claims = Claims::new(subject).with_audience("aud");
         let payload = payload(&issuer, &claims);
         assert_eq!(payload.text("sub"), subject);
         assert_eq!(payload.number("exp"), NOW + 900);
+    }
+}
+
+#[test]
+fn a_token_longer_than_verifiers_read_is_refused() {
+    let issuer = issuer();
+    for (length, fits) in [(48_000, true), (49_000, false), (10_000_000, false)] {
+        let claims = Claims::new("a".repeat(length)).with_audience("aud");
+        match issuer.issue(&claims) {
+            Ok(token) => assert!(fits && token.as_str().len() <= 65_536),
+            Err(IssueError::Claims(ClaimsError::TooLarge { len })) => {
+                assert!(!fits && len > 65_536);
+            }
+            Err(error) => panic!("{error}"),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::support::{
     ED25519, FakeSigner, ISSUER, NOW, Object, P256, RSA, TurnableClock, always, builder, issuer,
-    key_set, seconds, time, url,
+    key_set, seconds, source, time, url,
 };
 
 fn es256() -> IssuerBuilder {
@@ -64,14 +64,7 @@ fn the_jwks_has_every_kind_of_key_in_full() {
     let keys = jwks.find("keys").unwrap().as_array().unwrap();
     assert_eq!(keys.len(), Algorithm::ALL.len());
     for (key, algorithm) in keys.iter().zip(Algorithm::ALL) {
-        let source = match algorithm.name() {
-            "ES256" => P256,
-            "ES384" => crate::support::P384,
-            "ES512" => crate::support::P521,
-            "EdDSA" | "Ed25519" => ED25519,
-            _ => RSA,
-        };
-        let mut expected: serde_json::Value = serde_json::from_str(source).unwrap();
+        let mut expected: serde_json::Value = serde_json::from_str(&source(algorithm)).unwrap();
         expected["use"] = json!("sig");
         expected["alg"] = json!(algorithm.name());
         expected["kid"] = json!(algorithm.name());

@@ -5,7 +5,7 @@ use chancery_core::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{ED25519, P256, P384, P521, RSA, decode, encode, jwk};
+use crate::support::{ED25519, P256, P384, P521, RSA, decode, encode, jwk, source};
 
 /// 2048 bits, the product of two primes of the form k·M + (65537^a mod M), M the product of the
 /// first 126 primes: what the generator of CVE-2017-15361 made.
@@ -520,20 +520,23 @@ fn a_set_with_a_private_key_is_refused_whole() {
 }
 
 #[test]
-fn a_set_with_two_keys_of_one_kid_is_refused() {
+fn a_set_with_two_keys_of_one_kid_and_algorithm_is_refused() {
     let duplicate = JwkError::DuplicateKid {
         kid: "a".to_owned(),
     };
     let keys = json!([
-        with(P256, "kid", json!("a")),
-        with(RSA, "kid", json!("b")),
-        with(P384, "kid", json!("a")),
+        with(RSA, "kid", json!("a")),
+        with(P384, "kid", json!("b")),
+        with(
+            &with(&source(Algorithm::Rs512), "alg", json!("RS256")).to_string(),
+            "kid",
+            json!("a")
+        ),
     ]);
     assert_eq!(set(&keys).unwrap_err(), duplicate);
-    assert_eq!(
-        JwkSet::new(vec![jwk(Algorithm::Es256, "a"), jwk(Algorithm::Rs256, "a")]).unwrap_err(),
-        duplicate
-    );
+    // RFC 7517 §4.5 allows it to keys of different kinds.
+    let keys = vec![jwk(Algorithm::Es256, "a"), jwk(Algorithm::Rs256, "a")];
+    assert_eq!(JwkSet::new(keys).unwrap().keys().len(), 2);
     // Nameless, the same key twice has one thumbprint.
     assert!(set(&json!([members(P256), members(P256)])).is_err());
 }

@@ -473,3 +473,66 @@ impl Drop for StopOnDrop<'_> {
         self.0.store(true, Ordering::Relaxed);
     }
 }
+
+#[test]
+fn a_key_with_two_algorithms_is_refused() {
+    let rs256 = jwk(Algorithm::Rs256, "rs256");
+    let ps256 = rs256
+        .clone()
+        .with_algorithm(Algorithm::Ps256)
+        .and_then(|jwk| jwk.with_kid("ps256"))
+        .unwrap();
+    let keys = [rs256, ps256].map(|jwk| ScheduledKey::without_signer(jwk, Schedule::ALWAYS));
+    assert_eq!(
+        KeySet::new(keys.into()).unwrap_err(),
+        KeySetError::SeveralAlgorithms {
+            kids: ["rs256".to_owned(), "ps256".to_owned()]
+        }
+    );
+}
+
+#[test]
+fn the_default_is_an_algorithm_that_has_an_active_key() {
+    let (issuer, clock) = issuer_with_clock(vec![
+        scheduled(Algorithm::Rs256, "rs", schedule(0, 0, Some(100), Some(200))),
+        always(Algorithm::Es256, "es"),
+        scheduled(Algorithm::Rs256, "rs-2", schedule(0, 150, None, None)),
+    ]);
+    for (now, kid) in [
+        (0, "rs"),
+        (99, "rs"),
+        (100, "es"),
+        (149, "es"),
+        (150, "rs-2"),
+    ] {
+        clock.turn(now);
+        assert_eq!(published(&issuer)[0], kid, "at {now}");
+        let token = issuer.issue(&claims()).unwrap();
+        let parts = Parts::of(token.as_str());
+        assert_eq!(parts.header.text("kid"), kid, "at {now}");
+    }
+}
+
+#[test]
+fn nothing_signs_when_the_clock_went_back_by_more_than_a_minute() {
+    let stopped = schedule(0, 0, Some(1000), Some(2000));
+    let (issuer, clock) = issuer_with_clock(vec![
+        scheduled(Algorithm::Es256, "stopped", stopped),
+        scheduled(Algorithm::Es256, "es", schedule(0, 1000, None, None)),
+    ]);
+    clock.turn(1060);
+    issuer.issue(&claims()).unwrap();
+    clock.turn(1000);
+    issuer.issue(&claims()).unwrap();
+    for back in [999, 500, 0] {
+        clock.turn(back);
+        match issuer.issue(&claims()) {
+            Err(IssueError::ClockWentBack { now, latest }) => {
+                assert_eq!((now, latest), (time(back), time(1060)));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    clock.turn(1060);
+    issuer.issue(&claims()).unwrap();
+}

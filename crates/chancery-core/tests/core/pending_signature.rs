@@ -51,6 +51,20 @@ fn one_that_is_ready_is_there_at_once() {
 }
 
 #[test]
+fn a_future_that_is_polled_after_its_deadline_gives_up() {
+    let (completer, mut pending) =
+        PendingSignature::channel(Instant::now() + Duration::from_millis(20));
+    let count = Arc::new(Count::default());
+    assert!(poll(&mut pending, &count).is_pending());
+    thread::sleep(Duration::from_millis(30));
+    let Poll::Ready(Err(error)) = poll(&mut pending, &count) else {
+        panic!("it still waits");
+    };
+    assert_eq!(error.kind(), SignErrorKind::Timeout);
+    assert!(completer.is_abandoned());
+}
+
+#[test]
 fn one_completed_before_it_is_waited_for_is_there_at_once() {
     let (completer, pending) = channel();
     completer.complete(Ok(signature(1)));

@@ -60,16 +60,33 @@ pub(crate) const RSA: &str = r#"{"kty":"RSA","n":"0vx7agoebGcQSuuPiLJXZptN9nndrQ
 pub(crate) const ED25519: &str =
     r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
 
+/// A public key for this algorithm and no other. The RSA ones differ in one digit: nobody has
+/// their private halves, and nobody needs them.
+pub(crate) fn source(algorithm: Algorithm) -> String {
+    let rsa = |digit| RSA.replacen("0vx7agoebGcQ", &format!("0vx7agoebGc{digit}"), 1);
+    match algorithm {
+        Algorithm::Es256 => P256.to_owned(),
+        Algorithm::Es384 => P384.to_owned(),
+        Algorithm::Es512 => P521.to_owned(),
+        Algorithm::EdDsa => ED25519.to_owned(),
+        // RFC 8032 §7.1, test 2.
+        Algorithm::Ed25519 => ED25519.replace(
+            "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+            "PUAXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw",
+        ),
+        Algorithm::Rs256 => rsa('Q'),
+        Algorithm::Rs384 => rsa('R'),
+        Algorithm::Rs512 => rsa('S'),
+        Algorithm::Ps256 => rsa('T'),
+        Algorithm::Ps384 => rsa('U'),
+        Algorithm::Ps512 => rsa('V'),
+        other => panic!("no key for {other}"),
+    }
+}
+
 /// A public key for this algorithm, under this name.
 pub(crate) fn jwk(algorithm: Algorithm, kid: &str) -> Jwk {
-    let json = match algorithm {
-        Algorithm::Es256 => P256,
-        Algorithm::Es384 => P384,
-        Algorithm::Es512 => P521,
-        Algorithm::EdDsa | Algorithm::Ed25519 => ED25519,
-        _ => RSA,
-    };
-    Jwk::from_json(json.as_bytes())
+    Jwk::from_json(source(algorithm).as_bytes())
         .and_then(|jwk| jwk.with_algorithm(algorithm))
         .and_then(|jwk| jwk.with_kid(kid))
         .unwrap()
