@@ -3,6 +3,8 @@
 #![cfg(feature = "ring")]
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use chancery_conformance::check;
 use chancery_core::{
@@ -188,4 +190,122 @@ fn a_future_that_resolves_to_another_signature() {
     let signer = SoftwareSigner::generate(Algorithm::EdDsa, Engine::Ring).unwrap();
     let failure = check(&BrokenFuture(signer)).unwrap_err();
     assert_eq!(failure.check(), "a future resolves without a runtime");
+}
+
+/// A sound signer, but for one thing that depends on what it is asked.
+struct Faulty {
+    sound: SoftwareSigner,
+    other: SoftwareSigner,
+    fault: Fault,
+    is_broken: AtomicBool,
+    at_work: AtomicUsize,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Fault {
+    RefusesEmptyInput,
+    MixesUpThreads,
+    ChangesItsKey,
+    ShowsTooMuch,
+    NeverAnswersWhenWaitedFor,
+    BreaksWhenAbandoned,
+}
+
+impl Faulty {
+    fn failed_check(fault: Fault) -> &'static str {
+        let faulty = Self {
+            sound: SoftwareSigner::generate(Algorithm::Es256, Engine::Ring).unwrap(),
+            other: SoftwareSigner::generate(Algorithm::Es256, Engine::Ring).unwrap(),
+            fault,
+            is_broken: AtomicBool::new(false),
+            at_work: AtomicUsize::new(0),
+        };
+        check(&faulty).unwrap_err().check()
+    }
+}
+
+impl fmt::Debug for Faulty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = if self.fault == Fault::ShowsTooMuch {
+            "[48, 130, 1, 34]".repeat(100)
+        } else {
+            String::new()
+        };
+        write!(f, "Faulty({}, {shown})", self.sound.jwk().kid())
+    }
+}
+
+impl Signer for Faulty {
+    fn jwk(&self) -> &Jwk {
+        if self.fault == Fault::ChangesItsKey && self.is_broken.load(Ordering::SeqCst) {
+            self.other.jwk()
+        } else {
+            self.sound.jwk()
+        }
+    }
+
+    fn sign(&self, input: &SigningInput<'_>) -> Result<Signature, SignError> {
+        match self.fault {
+            Fault::RefusesEmptyInput if input.as_bytes().is_empty() => {
+                Err(SignError::new(SignErrorKind::Failed, "nothing to sign"))
+            }
+            Fault::MixesUpThreads => {
+                let others = self.at_work.fetch_add(1, Ordering::SeqCst);
+                // Long enough for another thread to come in.
+                std::thread::sleep(Duration::from_millis(2));
+                let signer = if others == 0 {
+                    &self.sound
+                } else {
+                    &self.other
+                };
+                let signature = signer.sign(input);
+                self.at_work.fetch_sub(1, Ordering::SeqCst);
+                signature
+            }
+            Fault::ChangesItsKey => {
+                let is_last = input.as_bytes() == b"chancery.constant";
+                self.is_broken.store(is_last, Ordering::SeqCst);
+                self.sound.sign(input)
+            }
+            Fault::BreaksWhenAbandoned if self.is_broken.load(Ordering::SeqCst) => {
+                Err(SignError::new(SignErrorKind::Failed, "the session is lost"))
+            }
+            _ => self.sound.sign(input),
+        }
+    }
+
+    fn begin_sign(&self, input: &SigningInput<'_>) -> PendingSignature {
+        match (self.fault, input.as_bytes()) {
+            (Fault::NeverAnswersWhenWaitedFor, b"chancery.wait") => {
+                let (completer, pending) = PendingSignature::channel(Instant::now());
+                std::mem::forget(completer);
+                pending
+            }
+            (Fault::BreaksWhenAbandoned, b"chancery.abandoned") => {
+                self.is_broken.store(true, Ordering::SeqCst);
+                PendingSignature::ready(self.sound.sign(input))
+            }
+            _ => PendingSignature::ready(self.sign(input)),
+        }
+    }
+}
+
+#[test]
+fn faults_that_show_in_one_situation_alone() {
+    for (fault, check) in [
+        (Fault::RefusesEmptyInput, "input of every size is signed"),
+        (Fault::MixesUpThreads, "threads share the signer"),
+        (Fault::ChangesItsKey, "the public key never changes"),
+        (Fault::ShowsTooMuch, "debug output stays on one subject"),
+        (
+            Fault::NeverAnswersWhenWaitedFor,
+            "a pending signature can be waited for",
+        ),
+        (
+            Fault::BreaksWhenAbandoned,
+            "an abandoned signature does no harm",
+        ),
+    ] {
+        assert_eq!(Faulty::failed_check(fault), check);
+    }
 }
