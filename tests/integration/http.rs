@@ -16,7 +16,7 @@ use crate::support;
 pub(crate) struct Server {
     address: SocketAddr,
     issuer: Arc<Issuer>,
-    answered: Arc<AtomicUsize>,
+    requests: Arc<AtomicUsize>,
     stopping: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -28,26 +28,27 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let url = IssuerUrl::parse_allowing_loopback_http(&format!("http://{address}")).unwrap();
         let issuer = Arc::new(issuer(url));
-        let answered = Arc::new(AtomicUsize::new(0));
+        let requests = Arc::new(AtomicUsize::new(0));
         let stopping = Arc::new(AtomicBool::new(false));
         let thread = std::thread::spawn({
-            let (issuer, answered) = (Arc::clone(&issuer), Arc::clone(&answered));
+            let (issuer, requests) = (Arc::clone(&issuer), Arc::clone(&requests));
             let stopping = Arc::clone(&stopping);
             move || {
                 for connection in listener.incoming() {
                     if stopping.load(Ordering::SeqCst) {
                         return;
                     }
+                    // Counted before the client can have its answer, and look at the count.
+                    requests.fetch_add(1, Ordering::SeqCst);
                     // A client that hangs up half-way is its own problem.
                     let _ = connection.and_then(|stream| answer(&issuer, stream));
-                    answered.fetch_add(1, Ordering::SeqCst);
                 }
             }
         });
         Self {
             address,
             issuer,
-            answered,
+            requests,
             stopping,
             thread: Some(thread),
         }
@@ -57,9 +58,9 @@ impl Server {
         &self.issuer
     }
 
-    /// How many requests were answered.
-    pub(crate) fn answered(&self) -> usize {
-        self.answered.load(Ordering::SeqCst)
+    /// How many requests came.
+    pub(crate) fn requests(&self) -> usize {
+        self.requests.load(Ordering::SeqCst)
     }
 }
 

@@ -94,7 +94,7 @@ fn openidconnect_reads_the_discovery_document() {
     let claims: Vec<&str> = claims.iter().map(|name| name.as_str()).collect();
     assert_eq!(claims, ["iss", "sub", "aud", "iat", "nbf", "exp", "jti"]);
     // The discovery document and the JWKS, each fetched once.
-    assert_eq!(scene.server.answered(), 2);
+    assert_eq!(scene.server.requests(), 2);
 }
 
 /// It compares the issuer with the URL that it asked at.

@@ -13,8 +13,8 @@ use std::time::{Duration, SystemTime};
 
 use chancery::software::{Engine, PrivateKey, SoftwareSigner, Verifier, VerifyError};
 use chancery::{
-    Algorithm, Claims, Issuer, IssuerUrl, JwkSet, KeySet, KeyType, ProviderMetadata, TokenType,
-    UnixTime,
+    Algorithm, Claims, Issuer, IssuerUrl, JwkSet, KeySet, ProviderMetadata, Schedule, ScheduledKey,
+    Signer, TokenType, UnixTime,
 };
 use serde_json::json;
 
@@ -74,11 +74,13 @@ struct Scene {
 
 impl Scene {
     fn new(engine: Engine) -> Self {
-        let keys = named_keys(engine, "");
+        let signers = named_signers(engine, "");
+        let keys = always(&signers);
         let server = Server::start(|url| issuer(url, keys.clone(), Duration::ZERO));
         let url = server.issuer().url();
         let tokens = Tokens {
-            late: issuer(url.clone(), keys.clone(), Duration::from_secs(7200)),
+            // On a set of its own, since no set takes a clock that goes back.
+            late: issuer(url.clone(), always(&signers), Duration::from_secs(7200)),
             other: issuer(
                 IssuerUrl::parse("https://other.example.com").unwrap(),
                 keys,
@@ -86,7 +88,7 @@ impl Scene {
             ),
             unknown: issuer(
                 url.clone(),
-                named_keys(engine, "-of-tomorrow"),
+                always(&named_signers(engine, "-of-tomorrow")),
                 Duration::ZERO,
             ),
             impostor: issuer(url.clone(), impostors(engine), Duration::ZERO),
@@ -178,12 +180,18 @@ fn issuer(url: IssuerUrl, keys: KeySet, behind: Duration) -> Issuer {
         .unwrap()
 }
 
-/// Keys named by their algorithms.
-fn named_keys(engine: Engine, suffix: &str) -> KeySet {
-    key_set(algorithms(engine).map(|algorithm| {
+/// Signers of keys that are named by their algorithms.
+fn named_signers(engine: Engine, suffix: &str) -> Vec<Arc<dyn Signer>> {
+    let named = |algorithm| {
         let name = format!("{algorithm}{suffix}");
-        signer(algorithm, engine).with_kid(name).unwrap()
-    }))
+        Arc::new(signer(algorithm, engine).with_kid(name).unwrap()) as Arc<dyn Signer>
+    };
+    algorithms(engine).map(named).collect()
+}
+
+fn always(signers: &[Arc<dyn Signer>]) -> KeySet {
+    let key = |signer: &Arc<dyn Signer>| ScheduledKey::new(Arc::clone(signer), Schedule::ALWAYS);
+    KeySet::new(signers.iter().map(key).collect()).unwrap()
 }
 
 /// Other keys under the same names.
