@@ -33,7 +33,7 @@ pub fn key_import(data: &[u8]) {
     let stored_again = again.to_pkcs8_der().expect("a loaded key can be stored");
     assert_eq!(*stored, *stored_again);
 
-    for algorithm in Algorithm::ALL {
+    for algorithm in Algorithm::all() {
         let Ok(signer) = SoftwareSigner::new(&key, algorithm, Engine::Ring) else {
             continue;
         };

@@ -16,8 +16,7 @@ pub(crate) const AUDIENCE: &str = "sts.example.com";
 
 /// An RSA key of 2048 bits for each algorithm, generated once because that takes long.
 static RSA: LazyLock<Vec<(Algorithm, PrivateKey)>> = LazyLock::new(|| {
-    Algorithm::ALL
-        .into_iter()
+    Algorithm::all()
         .filter(|algorithm| algorithm.key_type() == KeyType::Rsa)
         .map(|algorithm| {
             let key = PrivateKey::generate(algorithm, Engine::AwsLcRs).unwrap();
@@ -36,9 +35,7 @@ pub(crate) fn signer(algorithm: Algorithm, engine: Engine) -> SoftwareSigner {
 
 /// The algorithms that an engine has.
 pub(crate) fn algorithms(engine: Engine) -> impl Iterator<Item = Algorithm> {
-    Algorithm::ALL
-        .into_iter()
-        .filter(move |algorithm| engine.supports(*algorithm))
+    Algorithm::all().filter(move |algorithm| engine.supports(*algorithm))
 }
 
 pub(crate) fn key_set(signers: impl IntoIterator<Item = SoftwareSigner>) -> KeySet {

@@ -5,6 +5,7 @@ use std::fmt;
 /// What a token is, as its `typ` header parameter says (RFC 7515 §4.1.9). Explicit types keep one
 /// kind of token from passing for another (RFC 8725 §3.11).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum TokenType {
     /// `JWT`: an ID token or a workload's identity token. Clouds expect this one.
     #[default]
@@ -17,7 +18,7 @@ pub enum TokenType {
 
 impl TokenType {
     /// Every type, in the order of the enum.
-    pub const ALL: [Self; 3] = [Self::Jwt, Self::AccessToken, Self::Logout];
+    pub(crate) const ALL: [Self; 3] = [Self::Jwt, Self::AccessToken, Self::Logout];
 
     /// The value of the `typ` header parameter.
     #[must_use]

@@ -24,7 +24,7 @@ fn mint_and_verify() -> Result<String, Box<dyn Error>> {
     let mut engines = Vec::new();
     for &engine in Engine::ALL {
         let mut algorithms = Vec::new();
-        for algorithm in Algorithm::ALL {
+        for algorithm in Algorithm::all() {
             // What an engine cannot generate it has to say.
             match PrivateKey::generate(algorithm, engine) {
                 Ok(key) => {

@@ -300,7 +300,7 @@ fn access_token_and_code_are_hashed_by_the_hash_of_the_algorithm() {
         "q7nS86GgvvFaZkzALLWqJYaJIKw2wCDAVfCAsm5CrBM",
         "E9z1C-c0Az4eTEzE0Nm3OQ3BS2BhMgxuP7x5JAQj1_4",
     );
-    for algorithm in Algorithm::ALL {
+    for algorithm in Algorithm::all() {
         let (at_hash, c_hash) = match algorithm.name() {
             "ES256" | "RS256" | "PS256" => by_sha_256,
             "ES384" | "RS384" | "PS384" => by_sha_384,
@@ -318,7 +318,7 @@ fn access_token_and_code_are_hashed_by_the_hash_of_the_algorithm() {
 
 #[test]
 fn the_header_has_algorithm_type_and_kid_and_nothing_else() {
-    for algorithm in Algorithm::ALL {
+    for algorithm in Algorithm::all() {
         let issuer = builder(vec![always(algorithm, "key 1")]).build().unwrap();
         for (claims, typ) in [
             (claims(), "JWT"),

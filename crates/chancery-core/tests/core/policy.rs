@@ -71,13 +71,13 @@ fn the_first_key_says_which_algorithm_is_the_default() {
 #[test]
 fn a_token_is_signed_with_the_algorithm_it_asks_for() {
     let issuer = builder(
-        Algorithm::ALL
+        Algorithm::all()
             .map(|algorithm| always(algorithm, algorithm.name()))
-            .into(),
+            .collect(),
     )
     .build()
     .unwrap();
-    for algorithm in Algorithm::ALL {
+    for algorithm in Algorithm::all() {
         let token = issuer
             .issue(&claims().with_signing_algorithm(algorithm))
             .unwrap();

@@ -30,9 +30,7 @@ fn data(name: &str) -> Vec<u8> {
 
 /// The algorithms that an engine has and that go with a kind of key.
 fn algorithms(key_type: KeyType, engine: Engine) -> impl Iterator<Item = Algorithm> {
-    Algorithm::ALL
-        .into_iter()
-        .filter(move |alg| alg.key_type() == key_type && engine.supports(*alg))
+    Algorithm::all().filter(move |alg| alg.key_type() == key_type && engine.supports(*alg))
 }
 
 /// Signs with the key under each of its algorithms on each engine, and verifies.
