@@ -111,8 +111,8 @@ impl fmt::Display for VerifyError {
                 "the header has no `kid`, and the key set does not hold exactly one key",
             ),
             Self::UnknownKid => f.write_str(
-                "the key set has no key of the token's `kid`; was the JWKS fetched before the key \
-                 was published?",
+                "the key set has no usable key of the token's `kid`; was the JWKS fetched before the \
+                 key was published, or does JwkSet::ignored say what is wrong with it?",
             ),
             Self::Algorithm { expected } => {
                 write!(f, "the `alg` is not {expected}, the algorithm of the key")
