@@ -433,7 +433,7 @@ impl fmt::Display for ClaimsError {
             ),
             Self::AudienceNotAllowed { audience } => write!(
                 f,
-                "audience {audience:?} is not among those this issuer may issue for"
+                "audience {audience:?} is not among those of IssuerBuilder::allowed_audiences"
             ),
             Self::NoLifetime => f.write_str("the lifetime is zero"),
             Self::FractionOfSecond { lifetime } => write!(

@@ -296,7 +296,9 @@ impl fmt::Display for IssuerUrlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the issuer URL ")?;
         match self {
-            Self::NotHttps => f.write_str("must begin with https://"),
+            Self::NotHttps => f.write_str(
+                "must begin with https://; for tests, parse_allowing_loopback_http takes http",
+            ),
             Self::NotLoopback => {
                 f.write_str("may use http only with a loopback address or localhost")
             }

@@ -146,7 +146,11 @@ impl fmt::Display for SignatureError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Length { algorithm, found } => {
-                write!(f, "a signature of {found} bytes is not one of {algorithm}")
+                write!(f, "a signature of {found} bytes is not one of {algorithm}")?;
+                match algorithm.key_type() {
+                    KeyType::Ec(_) => f.write_str("; if it is DER, use Signature::from_der"),
+                    _ => Ok(()),
+                }
             }
             Self::NotEcdsa { algorithm } => write!(
                 f,
