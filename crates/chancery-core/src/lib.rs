@@ -8,6 +8,7 @@ mod issue_error;
 mod issuer;
 mod issuer_builder;
 mod issuer_url;
+mod json_value;
 mod jwk;
 mod key_set;
 mod payload;

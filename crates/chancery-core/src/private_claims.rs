@@ -4,9 +4,10 @@ use std::fmt;
 use std::ops::Range;
 
 use serde_core::ser::{self, Impossible, Serialize, SerializeMap, SerializeStruct, Serializer};
-use serde_json::Value;
 
-use crate::payload::is_plain_text;
+use crate::json_value::{
+    MAX_DEPTH, MAX_LENGTH, NameKind, PRIVATE, Turn, UniqueNames, ValueError, Writer, refuse,
+};
 
 /// Whether the claim is one that the library writes itself. A private claim must not repeat it.
 const fn is_registered(name: &[u8]) -> bool {
@@ -36,17 +37,12 @@ const fn is_registered(name: &[u8]) -> bool {
     )
 }
 
-/// How many arrays and objects of a value may stand inside one another. With the payload around
-/// them that makes 64, the most that .NET's parser takes by default; serde_json's takes 127.
-const MAX_DEPTH: usize = 63;
-
 /// JSON members, each with a comma before it, ready to stand behind the registered claims.
 #[derive(Clone, Default)]
 pub(crate) struct PrivateClaims {
     json: Vec<u8>,
     names: Vec<Range<usize>>,
-    /// A bit for each name, by its length and last byte: a name whose bit is not set is new.
-    seen: u64,
+    unique: UniqueNames,
 }
 
 impl PrivateClaims {
@@ -78,51 +74,31 @@ impl PrivateClaims {
     {
         object.serialize(Members {
             claims: self,
-            has_name: false,
+            turn: Turn::First,
             error: None,
         })
     }
 
-    fn push_name(&mut self, name: &str) -> Result<(), PrivateClaimError> {
+    fn push_name<T>(&mut self, name: &T) -> Result<(), PrivateClaimError>
+    where
+        T: Serialize + ?Sized,
+    {
         if self.names.is_empty() {
             // Room for the claims of most services, so that they are not moved while they grow.
             self.json.reserve(1024);
-            self.names.reserve(16);
+            self.names.reserve(32);
         }
         self.json.push(b',');
-        let start = self.json.len();
-        if is_plain_text(name) {
-            self.json.push(b'"');
-            self.json.extend_from_slice(name.as_bytes());
-            self.json.push(b'"');
-        } else {
-            name.serialize(&mut serde_json::Serializer::new(&mut self.json))?;
-        }
-        let between_quotes = start + 1..self.json.len() - 1;
-        let escaped = &self.json[between_quotes.clone()];
-        // Escaping is deterministic and leaves the registered names as they are, so names are
-        // equal exactly when their escaped forms are.
-        if is_registered(escaped) {
+        Writer::new(&mut self.json, &mut self.names)
+            .name(name, NameKind::Text, &mut self.unique)
+            .map_err(PrivateClaimError::of_group)?;
+        let name = self.names.last().cloned().unwrap_or_default();
+        // Escaping leaves the registered names as they are.
+        if is_registered(&self.json[name]) {
             return Err(PrivateClaimError::Registered {
-                name: String::from_utf8_lossy(escaped).into_owned(),
+                name: self.last_name(),
             });
         }
-        let last = escaped.last().copied().map_or(0, usize::from);
-        let bit = 1 << ((escaped.len() * 8 + last) % 64);
-        let may_repeat = self.seen & bit != 0;
-        self.seen |= bit;
-        if may_repeat
-            && self
-                .names
-                .iter()
-                .any(|range| self.json[range.clone()] == *escaped)
-        {
-            return Err(PrivateClaimError::Duplicate {
-                name: String::from_utf8_lossy(escaped).into_owned(),
-            });
-        }
-        self.names.push(between_quotes);
-        self.json.push(b':');
         Ok(())
     }
 
@@ -130,19 +106,14 @@ impl PrivateClaims {
     where
         T: Serialize + ?Sized,
     {
-        let start = self.json.len();
-        if let Err(error) = value.serialize(&mut serde_json::Serializer::new(&mut self.json)) {
-            return Err(PrivateClaimError::Serialize {
-                name: Some(self.last_name()),
-                message: error.to_string(),
-            });
-        }
-        if is_too_deep(&self.json[start..]) {
-            return Err(PrivateClaimError::TooDeep {
-                name: self.last_name(),
-            });
-        }
-        Ok(())
+        let count = self.names.len();
+        Writer::new(&mut self.json, &mut self.names)
+            .value(value)
+            .map_err(|error| {
+                // What stands behind it are names inside the value.
+                self.names.truncate(count);
+                PrivateClaimError::of_claim(error, self.last_name())
+            })
     }
 
     /// The name whose value is being written.
@@ -151,44 +122,10 @@ impl PrivateClaims {
     }
 }
 
-/// Whether more than [`MAX_DEPTH`] arrays and objects stand inside one another.
-fn is_too_deep(json: &[u8]) -> bool {
-    // Nearly all values have fewer brackets than that altogether. Counting them in bytes, of which
-    // 255 cannot overflow one, is vectorised.
-    let brackets = |chunk: &[u8]| {
-        let is_bracket = |byte: &u8| u8::from(matches!(byte, b'[' | b'{'));
-        usize::from(chunk.iter().map(is_bracket).sum::<u8>())
-    };
-    json.len() > MAX_DEPTH
-        && json.chunks(255).map(brackets).sum::<usize>() > MAX_DEPTH
-        && depth(json) > MAX_DEPTH
-}
-
-/// How many arrays and objects of the JSON stand inside one another.
-fn depth(json: &[u8]) -> usize {
-    let (mut depth, mut deepest) = (0_usize, 0);
-    let (mut in_string, mut is_escaped) = (false, false);
-    for byte in json {
-        match byte {
-            _ if is_escaped => is_escaped = false,
-            b'\\' => is_escaped = true,
-            b'"' => in_string = !in_string,
-            b'[' | b'{' if !in_string => {
-                depth += 1;
-                deepest = deepest.max(depth);
-            }
-            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    deepest
-}
-
 /// Takes the members of one map or struct; every other shape is refused.
 struct Members<'a> {
     claims: &'a mut PrivateClaims,
-    /// Whether a name was written whose value was not.
-    has_name: bool,
+    turn: Turn,
     /// The first error, kept for a type that goes on after it.
     error: Option<PrivateClaimError>,
 }
@@ -202,50 +139,34 @@ impl Members<'_> {
         outcome
     }
 
-    fn name<T>(&mut self, key: &T) -> Result<(), PrivateClaimError>
+    fn name<T>(&mut self, name: &T) -> Result<(), PrivateClaimError>
     where
         T: Serialize + ?Sized,
     {
-        if std::mem::replace(&mut self.has_name, true) {
-            return Err(out_of_turn());
-        }
-        // Through a value, because a key that writes itself could spell a registered name with
-        // escapes.
-        match serde_json::to_value(key)? {
-            Value::String(name) => self.claims.push_name(&name),
-            _ => Err(PrivateClaimError::NameNotAString),
-        }
+        self.turn.begin().map_err(PrivateClaimError::of_group)?;
+        self.claims.push_name(name)?;
+        self.turn = Turn::Value;
+        Ok(())
     }
 
     fn value<T>(&mut self, value: &T) -> Result<(), PrivateClaimError>
     where
         T: Serialize + ?Sized,
     {
-        if !std::mem::replace(&mut self.has_name, false) {
-            return Err(out_of_turn());
-        }
-        self.claims.push_value(value)
+        self.turn
+            .begin_value()
+            .map_err(PrivateClaimError::of_group)?;
+        self.claims.push_value(value)?;
+        self.turn = Turn::Next;
+        Ok(())
     }
 
     fn finish(self) -> Result<(), PrivateClaimError> {
         match self.error {
             Some(error) => Err(error),
-            None if self.has_name => Err(out_of_turn()),
-            None => Ok(()),
+            None => self.turn.end().map_err(PrivateClaimError::of_group),
         }
     }
-}
-
-fn out_of_turn() -> PrivateClaimError {
-    ser::Error::custom("the type writes names and values of a map out of turn")
-}
-
-macro_rules! refuse {
-    ($($method:ident($($argument:ty),*);)*) => {$(
-        fn $method(self, $(_: $argument),*) -> Result<(), PrivateClaimError> {
-            Err(PrivateClaimError::NotAnObject)
-        }
-    )*};
 }
 
 impl<'a> Serializer for Members<'a> {
@@ -260,26 +181,32 @@ impl<'a> Serializer for Members<'a> {
     type SerializeStructVariant = Impossible<(), PrivateClaimError>;
 
     refuse! {
-        serialize_bool(bool);
-        serialize_i8(i8);
-        serialize_i16(i16);
-        serialize_i32(i32);
-        serialize_i64(i64);
-        serialize_i128(i128);
-        serialize_u8(u8);
-        serialize_u16(u16);
-        serialize_u32(u32);
-        serialize_u64(u64);
-        serialize_u128(u128);
-        serialize_f32(f32);
-        serialize_f64(f64);
-        serialize_char(char);
-        serialize_str(&str);
-        serialize_bytes(&[u8]);
-        serialize_none();
-        serialize_unit();
-        serialize_unit_struct(&'static str);
-        serialize_unit_variant(&'static str, u32, &'static str);
+        PrivateClaimError::NotAnObject;
+        serialize_bool(bool) -> ();
+        serialize_i8(i8) -> ();
+        serialize_i16(i16) -> ();
+        serialize_i32(i32) -> ();
+        serialize_i64(i64) -> ();
+        serialize_i128(i128) -> ();
+        serialize_u8(u8) -> ();
+        serialize_u16(u16) -> ();
+        serialize_u32(u32) -> ();
+        serialize_u64(u64) -> ();
+        serialize_u128(u128) -> ();
+        serialize_f32(f32) -> ();
+        serialize_f64(f64) -> ();
+        serialize_char(char) -> ();
+        serialize_str(&str) -> ();
+        serialize_bytes(&[u8]) -> ();
+        serialize_none() -> ();
+        serialize_unit() -> ();
+        serialize_unit_struct(&'static str) -> ();
+        serialize_unit_variant(&'static str, u32, &'static str) -> ();
+        serialize_seq(Option<usize>) -> Self::SerializeSeq;
+        serialize_tuple(usize) -> Self::SerializeTuple;
+        serialize_tuple_struct(&'static str, usize) -> Self::SerializeTupleStruct;
+        serialize_tuple_variant(&'static str, u32, &'static str, usize) -> Self::SerializeTupleVariant;
+        serialize_struct_variant(&'static str, u32, &'static str, usize) -> Self::SerializeStructVariant;
     }
 
     fn serialize_some<T>(self, value: &T) -> Result<(), PrivateClaimError>
@@ -313,52 +240,15 @@ impl<'a> Serializer for Members<'a> {
         self.claims.insert(variant, value)
     }
 
-    fn serialize_seq(self, _: Option<usize>) -> Result<Self::SerializeSeq, PrivateClaimError> {
-        Err(PrivateClaimError::NotAnObject)
-    }
-
-    fn serialize_tuple(self, _: usize) -> Result<Self::SerializeTuple, PrivateClaimError> {
-        Err(PrivateClaimError::NotAnObject)
-    }
-
-    fn serialize_tuple_struct(
-        self,
-        _: &'static str,
-        _: usize,
-    ) -> Result<Self::SerializeTupleStruct, PrivateClaimError> {
-        Err(PrivateClaimError::NotAnObject)
-    }
-
-    fn serialize_tuple_variant(
-        self,
-        _: &'static str,
-        _: u32,
-        _: &'static str,
-        _: usize,
-    ) -> Result<Self::SerializeTupleVariant, PrivateClaimError> {
-        Err(PrivateClaimError::NotAnObject)
-    }
-
     fn serialize_map(self, _: Option<usize>) -> Result<Self, PrivateClaimError> {
         Ok(self)
     }
 
     fn serialize_struct(self, name: &'static str, _: usize) -> Result<Self, PrivateClaimError> {
-        // Under such names serde_json hides its raw values and its numbers of any precision.
-        if name.starts_with("$serde_json::private::") {
+        if name.starts_with(PRIVATE) {
             return Err(PrivateClaimError::NotAnObject);
         }
         Ok(self)
-    }
-
-    fn serialize_struct_variant(
-        self,
-        _: &'static str,
-        _: u32,
-        _: &'static str,
-        _: usize,
-    ) -> Result<Self::SerializeStructVariant, PrivateClaimError> {
-        Err(PrivateClaimError::NotAnObject)
     }
 }
 
@@ -366,11 +256,11 @@ impl SerializeMap for Members<'_> {
     type Ok = ();
     type Error = PrivateClaimError;
 
-    fn serialize_key<T>(&mut self, key: &T) -> Result<(), PrivateClaimError>
+    fn serialize_key<T>(&mut self, name: &T) -> Result<(), PrivateClaimError>
     where
         T: Serialize + ?Sized,
     {
-        let outcome = self.name(key);
+        let outcome = self.name(name);
         self.keep(outcome)
     }
 
@@ -395,7 +285,7 @@ impl SerializeStruct for Members<'_> {
     where
         T: Serialize + ?Sized,
     {
-        let outcome = self.claims.insert(name, value);
+        let outcome = self.name(name).and_then(|()| self.value(value));
         self.keep(outcome)
     }
 
@@ -413,7 +303,7 @@ pub enum PrivateClaimError {
         /// The name.
         name: String,
     },
-    /// The name was added before.
+    /// The name was added before, or is there twice in one object of a value.
     Duplicate {
         /// The name.
         name: String,
@@ -428,13 +318,54 @@ pub enum PrivateClaimError {
         /// The name of the claim.
         name: String,
     },
-    /// A type's own `Serialize` failed.
+    /// The value is or holds a floating-point number that is NaN or infinite, which JSON does not
+    /// have (RFC 8259 §6).
+    NotANumber {
+        /// The name of the claim.
+        name: String,
+    },
+    /// The private claims take more than 65,536 bytes of JSON.
+    TooLarge,
+    /// A type's own `Serialize` failed, or writes what is no JSON.
     Serialize {
         /// The name of the claim; `None` when it was the group of claims that failed.
         name: Option<String>,
         /// What it said.
         message: String,
     },
+}
+
+impl PrivateClaimError {
+    /// The error of a claim's value.
+    #[cold]
+    fn of_claim(error: Box<ValueError>, name: String) -> Self {
+        match *error {
+            ValueError::TooDeep => Self::TooDeep { name },
+            ValueError::NotANumber => Self::NotANumber { name },
+            ValueError::TooLarge => Self::TooLarge,
+            ValueError::Duplicate { name } => Self::Duplicate { name },
+            ValueError::NameNotAString | ValueError::OutOfTurn | ValueError::Custom { .. } => {
+                Self::Serialize {
+                    name: Some(name),
+                    message: error.to_string(),
+                }
+            }
+        }
+    }
+
+    /// The error of a group of claims, or of a claim's name.
+    #[cold]
+    fn of_group(error: Box<ValueError>) -> Self {
+        match *error {
+            ValueError::NameNotAString => Self::NameNotAString,
+            ValueError::TooLarge => Self::TooLarge,
+            ValueError::Duplicate { name } => Self::Duplicate { name },
+            ValueError::TooDeep
+            | ValueError::NotANumber
+            | ValueError::OutOfTurn
+            | ValueError::Custom { .. } => ser::Error::custom(error),
+        }
+    }
 }
 
 impl fmt::Display for PrivateClaimError {
@@ -444,7 +375,10 @@ impl fmt::Display for PrivateClaimError {
                 f,
                 "claim `{name}` is a registered one and is not for a private claim; Claims has a method for it, or writes it by itself"
             ),
-            Self::Duplicate { name } => write!(f, "private claim `{name}` is there twice"),
+            Self::Duplicate { name } => write!(
+                f,
+                "the name `{name}` is there twice, among the private claims or in an object inside one"
+            ),
             Self::NotAnObject => f.write_str(
                 "private claims must be a map or a struct; use with_private_claim for one value",
             ),
@@ -452,6 +386,14 @@ impl fmt::Display for PrivateClaimError {
             Self::TooDeep { name } => write!(
                 f,
                 "private claim `{name}` has more than {MAX_DEPTH} arrays and objects inside one another, deeper than relying parties read"
+            ),
+            Self::NotANumber { name } => write!(
+                f,
+                "private claim `{name}` has a number that is NaN or infinite, which JSON cannot say; leave it out or write it as a string"
+            ),
+            Self::TooLarge => write!(
+                f,
+                "the private claims take more than {MAX_LENGTH} bytes of JSON; put only what relying parties read into a token"
             ),
             Self::Serialize {
                 name: Some(name),
@@ -476,11 +418,5 @@ impl ser::Error for PrivateClaimError {
             name: None,
             message: message.to_string(),
         }
-    }
-}
-
-impl From<serde_json::Error> for PrivateClaimError {
-    fn from(error: serde_json::Error) -> Self {
-        ser::Error::custom(error)
     }
 }

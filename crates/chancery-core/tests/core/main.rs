@@ -16,6 +16,7 @@ mod lifetimes;
 mod pending_signature;
 mod policy;
 mod private_claims;
+mod private_values;
 mod properties;
 mod redaction;
 mod signature;

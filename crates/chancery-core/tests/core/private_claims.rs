@@ -16,19 +16,19 @@ fn registered(name: &str) -> PrivateClaimError {
     }
 }
 
-fn duplicate(name: &str) -> PrivateClaimError {
+pub(crate) fn duplicate(name: &str) -> PrivateClaimError {
     PrivateClaimError::Duplicate {
         name: name.to_owned(),
     }
 }
 
 #[track_caller]
-fn refuses<T: Serialize + ?Sized>(group: &T, expected: PrivateClaimError) {
+pub(crate) fn refuses<T: Serialize + ?Sized>(group: &T, expected: PrivateClaimError) {
     assert_eq!(claims().with_private_claims(group).unwrap_err(), expected);
 }
 
 /// A map of whatever is put in, duplicates included.
-struct Pairs<K, V>(Vec<(K, V)>);
+pub(crate) struct Pairs<K, V>(pub(crate) Vec<(K, V)>);
 
 impl<K: Serialize, V: Serialize> Serialize for Pairs<K, V> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -388,7 +388,7 @@ fn a_value_is_nested_as_deep_as_relying_parties_read() {
     assert!(claims().with_private_claim("wide", &wide).is_ok());
 }
 
-struct Failing;
+pub(crate) struct Failing;
 
 impl Serialize for Failing {
     fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
@@ -419,9 +419,9 @@ fn a_value_that_fails_to_serialize_is_an_error() {
 }
 
 /// A careless `Serialize` that goes on after an error.
-struct Careless(fn(&mut dyn MapWriter));
+pub(crate) struct Careless(pub(crate) fn(&mut dyn MapWriter));
 
-trait MapWriter {
+pub(crate) trait MapWriter {
     fn entry(&mut self, name: &str, value: u32);
     fn name(&mut self, name: &str);
     fn value(&mut self, value: u32);

@@ -13,7 +13,7 @@ use crate::support::{
 };
 
 /// Any JSON. Fractions are halves, which every parser reads exactly.
-fn any_json() -> impl Strategy<Value = Value> {
+pub(crate) fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
