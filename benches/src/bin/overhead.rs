@@ -6,6 +6,7 @@
 
 use std::error::Error;
 use std::hint::black_box;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -89,8 +90,9 @@ fn measure_token(
             black_box(&out);
             Ok(())
         };
-        let rounds = rounds.div_ceil(LAYOUTS);
-        reused.extend(paired(&mut sign, &mut token, rounds)?);
+        let count = rounds.div_ceil(LAYOUTS);
+        let rounds = layout * count..(layout + 1) * count;
+        reused.extend(paired(&mut sign, &mut token, rounds.clone())?);
         own.push(allocations(&mut token)? - allocations(&mut sign)?);
         let mut issue = || {
             black_box(issuer.issue(&claims)?);
@@ -182,10 +184,10 @@ fn assert_payload_size(issuer: &Issuer, claims: &Claims, payload: Payload) -> Ou
 fn paired(
     first: &mut dyn FnMut() -> Outcome,
     second: &mut dyn FnMut() -> Outcome,
-    rounds: usize,
+    rounds: Range<usize>,
 ) -> Outcome<Vec<(f64, f64)>> {
     let iterations = batch_size(first)?;
-    (0..rounds)
+    rounds
         .map(|round| {
             // Both visit all depths, and never the same one together.
             let (depth_of_first, depth_of_second) = (round * 5 % 64, (round * 5 + 23) % 64);
