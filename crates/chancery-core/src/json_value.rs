@@ -3,6 +3,7 @@
 //! serde_json writes what it is told: names without values, one name twice, and with its raw
 //! values any text. Here the value is refused.
 
+mod compound;
 mod name;
 mod verbatim;
 
@@ -11,10 +12,11 @@ use std::ops::Range;
 
 use serde_core::ser::{self, Serialize, Serializer};
 
+use self::compound::{Array, Object, Struct};
 use self::name::Name;
 use self::verbatim::Verbatim;
-use crate::payload::is_plain_text;
 
+pub(crate) use self::compound::Turn;
 pub(crate) use self::name::{NameKind, UniqueNames};
 pub(crate) use self::verbatim::PRIVATE;
 
@@ -83,7 +85,7 @@ impl<'a> Writer<'a> {
 
     fn string(&mut self, text: &str) -> Result<(), Box<ValueError>> {
         self.check_room_for(text.len())?;
-        if is_plain_text(text) {
+        if is_plain(text.as_bytes()) {
             self.json.push(b'"');
             self.json.extend_from_slice(text.as_bytes());
             self.json.push(b'"');
@@ -116,6 +118,7 @@ impl<'a> Writer<'a> {
         self.json.extend_from_slice(json.as_bytes());
     }
 
+    #[inline]
     fn check_room_for(&self, length: usize) -> Result<(), Box<ValueError>> {
         if self.json.len().saturating_add(length) > MAX_LENGTH {
             return Err(ValueError::TooLarge.into());
@@ -123,6 +126,7 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
+    #[inline]
     fn open(&mut self, bracket: u8) -> Result<(), Box<ValueError>> {
         if self.depth == MAX_DEPTH {
             return Err(ValueError::TooDeep.into());
@@ -133,6 +137,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Closes as many arrays and objects as there are brackets.
+    #[inline]
     fn close(&mut self, brackets: &str) {
         self.depth -= brackets.len();
         self.raw(brackets);
@@ -146,6 +151,7 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
+    #[inline]
     fn array<'w>(&'w mut self, brackets: &'static str) -> Result<Array<'w, 'a>, Box<ValueError>> {
         self.open(b'[')?;
         Ok(Array {
@@ -155,6 +161,7 @@ impl<'a> Writer<'a> {
         })
     }
 
+    #[inline]
     fn object<'w>(&'w mut self, brackets: &'static str) -> Result<Object<'w, 'a>, Box<ValueError>> {
         self.open(b'{')?;
         Ok(Object {
@@ -349,229 +356,32 @@ impl<'w, 'a> Serializer for &'w mut Writer<'a> {
     }
 }
 
-/// What an array or object takes next. Nothing more after an error, or a panic that its type
-/// caught: it then stays in `Inside`.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Turn {
-    /// An element or name, the first one, or the end.
-    First,
-    /// An element or name, or the end.
-    Next,
-    /// The value of a name.
-    Value,
-    /// Nothing: something is being written.
-    Inside,
+/// Whether the text is printable ASCII that stands in JSON as it is.
+fn is_plain(text: &[u8]) -> bool {
+    // Most texts are short: eight bytes at a time, the last eight of which may overlap others.
+    let Some(last) = text.last_chunk::<8>() else {
+        return text
+            .iter()
+            .all(|byte| matches!(byte, 0x20..=0x7e) && !matches!(byte, b'"' | b'\\'));
+    };
+    let (chunks, _) = text.as_chunks::<8>();
+    let odd = chunks
+        .iter()
+        .fold(odd_bytes(*last), |odd, chunk| odd | odd_bytes(*chunk));
+    odd == 0
 }
 
-impl Turn {
-    /// Begins an element or name, and says whether it is the first one.
-    #[inline]
-    pub(crate) fn begin(&mut self) -> Result<bool, Box<ValueError>> {
-        match std::mem::replace(self, Self::Inside) {
-            Self::First => Ok(true),
-            Self::Next => Ok(false),
-            Self::Value | Self::Inside => Err(ValueError::OutOfTurn.into()),
-        }
-    }
-
-    /// Begins the value of a name.
-    #[inline]
-    pub(crate) fn begin_value(&mut self) -> Result<(), Box<ValueError>> {
-        match std::mem::replace(self, Self::Inside) {
-            Self::Value => Ok(()),
-            Self::First | Self::Next | Self::Inside => Err(ValueError::OutOfTurn.into()),
-        }
-    }
-
-    #[inline]
-    pub(crate) fn end(self) -> Result<(), Box<ValueError>> {
-        match self {
-            Self::First | Self::Next => Ok(()),
-            Self::Value | Self::Inside => Err(ValueError::OutOfTurn.into()),
-        }
-    }
-}
-
-pub(crate) struct Array<'w, 'a> {
-    writer: &'w mut Writer<'a>,
-    turn: Turn,
-    /// The brackets at the end.
-    brackets: &'static str,
-}
-
-impl Array<'_, '_> {
-    fn element<T>(&mut self, value: &T) -> Result<(), Box<ValueError>>
-    where
-        T: Serialize + ?Sized,
-    {
-        self.writer.check_room_for(1)?;
-        if !self.turn.begin()? {
-            self.writer.json.push(b',');
-        }
-        value.serialize(&mut *self.writer)?;
-        self.turn = Turn::Next;
-        Ok(())
-    }
-}
-
-macro_rules! array {
-    ($($trait:ident::$method:ident;)*) => {$(
-        impl ser::$trait for Array<'_, '_> {
-            type Ok = ();
-            type Error = Box<ValueError>;
-
-            #[inline]
-            fn $method<T>(&mut self, value: &T) -> Result<(), Box<ValueError>>
-            where
-                T: Serialize + ?Sized,
-            {
-                let outcome = self.element(value);
-                self.writer.keep(outcome)
-            }
-
-            #[inline]
-            fn end(self) -> Result<(), Box<ValueError>> {
-                self.turn.end()?;
-                self.writer.close(self.brackets);
-                Ok(())
-            }
-        }
-    )*};
-}
-
-array! {
-    SerializeSeq::serialize_element;
-    SerializeTuple::serialize_element;
-    SerializeTupleStruct::serialize_field;
-    SerializeTupleVariant::serialize_field;
-}
-
-pub(crate) struct Object<'w, 'a> {
-    writer: &'w mut Writer<'a>,
-    names: UniqueNames,
-    turn: Turn,
-    /// The brackets at the end.
-    brackets: &'static str,
-}
-
-impl Object<'_, '_> {
-    fn name<T>(&mut self, name: &T) -> Result<(), Box<ValueError>>
-    where
-        T: Serialize + ?Sized,
-    {
-        self.writer.check_room_for(1)?;
-        if !self.turn.begin()? {
-            self.writer.json.push(b',');
-        }
-        self.writer.name(name, NameKind::Scalar, &mut self.names)?;
-        self.turn = Turn::Value;
-        Ok(())
-    }
-
-    fn value<T>(&mut self, value: &T) -> Result<(), Box<ValueError>>
-    where
-        T: Serialize + ?Sized,
-    {
-        self.turn.begin_value()?;
-        value.serialize(&mut *self.writer)?;
-        self.turn = Turn::Next;
-        Ok(())
-    }
-
-    fn member<T>(&mut self, name: &'static str, value: &T) -> Result<(), Box<ValueError>>
-    where
-        T: Serialize + ?Sized,
-    {
-        let outcome = self.name(name).and_then(|()| self.value(value));
-        self.writer.keep(outcome)
-    }
-
-    fn finish(self) -> Result<(), Box<ValueError>> {
-        self.turn.end()?;
-        self.names.leave(self.writer.names);
-        self.writer.close(self.brackets);
-        Ok(())
-    }
-}
-
-impl ser::SerializeMap for Object<'_, '_> {
-    type Ok = ();
-    type Error = Box<ValueError>;
-
-    #[inline]
-    fn serialize_key<T>(&mut self, key: &T) -> Result<(), Box<ValueError>>
-    where
-        T: Serialize + ?Sized,
-    {
-        let outcome = self.name(key);
-        self.writer.keep(outcome)
-    }
-
-    #[inline]
-    fn serialize_value<T>(&mut self, value: &T) -> Result<(), Box<ValueError>>
-    where
-        T: Serialize + ?Sized,
-    {
-        let outcome = self.value(value);
-        self.writer.keep(outcome)
-    }
-
-    #[inline]
-    fn end(self) -> Result<(), Box<ValueError>> {
-        self.finish()
-    }
-}
-
-impl ser::SerializeStructVariant for Object<'_, '_> {
-    type Ok = ();
-    type Error = Box<ValueError>;
-
-    #[inline]
-    fn serialize_field<T>(&mut self, name: &'static str, value: &T) -> Result<(), Box<ValueError>>
-    where
-        T: Serialize + ?Sized,
-    {
-        self.member(name, value)
-    }
-
-    #[inline]
-    fn end(self) -> Result<(), Box<ValueError>> {
-        self.finish()
-    }
-}
-
-pub(crate) enum Struct<'w, 'a> {
-    Object(Object<'w, 'a>),
-    Verbatim(Verbatim<'w, 'a>),
-}
-
-impl ser::SerializeStruct for Struct<'_, '_> {
-    type Ok = ();
-    type Error = Box<ValueError>;
-
-    #[inline]
-    fn serialize_field<T>(&mut self, name: &'static str, value: &T) -> Result<(), Box<ValueError>>
-    where
-        T: Serialize + ?Sized,
-    {
-        match self {
-            Self::Object(object) => object.member(name, value),
-            Self::Verbatim(verbatim) => {
-                let outcome = verbatim.text(name, value);
-                verbatim.writer.keep(outcome)
-            }
-        }
-    }
-
-    #[inline]
-    fn end(self) -> Result<(), Box<ValueError>> {
-        match self {
-            Self::Object(object) => object.finish(),
-            // Anything but one text was an error before.
-            Self::Verbatim(verbatim) if verbatim.turn == Turn::Next => Ok(()),
-            Self::Verbatim(_) => Err(ValueError::OutOfTurn.into()),
-        }
-    }
+const fn odd_bytes(chunk: [u8; 8]) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let word = u64::from_le_bytes(chunk);
+    let quote = word ^ (ONES * b'"' as u64);
+    let backslash = word ^ (ONES * b'\\' as u64);
+    (word
+        | word.wrapping_sub(ONES * 0x20)
+        | word.wrapping_add(ONES)
+        | quote.wrapping_sub(ONES)
+        | backslash.wrapping_sub(ONES))
+        & (ONES * 0x80)
 }
 
 /// Why a value cannot be written. In a box, so that the outcome of each step fits a register.
@@ -587,6 +397,12 @@ pub(crate) enum ValueError {
 }
 
 impl ValueError {
+    #[cold]
+    fn duplicate(escaped: &[u8]) -> Box<Self> {
+        let name = String::from_utf8_lossy(escaped).into_owned();
+        Box::new(Self::Duplicate { name })
+    }
+
     #[cold]
     fn from_serde_json(error: serde_json::Error) -> Box<Self> {
         ser::Error::custom(error)

@@ -69,21 +69,25 @@ impl UniqueNames {
             self.seen |= bit;
             may_repeat
         } else {
-            let hashes = self.hashes.get_or_insert_with(|| {
-                let mut hashes = Box::<Hashes>::default();
-                for name in own {
-                    hashes.insert(&json[name.clone()]);
-                }
-                hashes
-            });
-            !hashes.insert(escaped)
+            self.is_hash_known(json, own, escaped)
         };
         if may_repeat && own.iter().any(|other| json[other.clone()] == *escaped) {
-            let name = String::from_utf8_lossy(escaped).into_owned();
-            return Err(ValueError::Duplicate { name }.into());
+            return Err(ValueError::duplicate(escaped));
         }
         names.push(name);
         Ok(())
+    }
+
+    #[cold]
+    fn is_hash_known(&mut self, json: &[u8], own: &[Range<usize>], name: &[u8]) -> bool {
+        let hashes = self.hashes.get_or_insert_with(|| {
+            let mut hashes = Box::<Hashes>::default();
+            for other in own {
+                hashes.insert(&json[other.clone()]);
+            }
+            hashes
+        });
+        !hashes.insert(name)
     }
 
     /// Forgets the names at the end of their object.

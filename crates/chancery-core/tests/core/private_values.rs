@@ -368,6 +368,23 @@ fn a_map_with_too_many_names_is_refused_early() {
     assert!(start.elapsed() < std::time::Duration::from_secs(1));
 }
 
+#[test]
+fn each_character_is_escaped_wherever_it_stands() {
+    for length in 1..20 {
+        for position in 0..length {
+            let text = |character| {
+                let others = |index| if index == position { character } else { '~' };
+                (0..length).map(others).collect::<String>()
+            };
+            let texts: Vec<String> = (0..=0x80_u8).map(|byte| text(byte.into())).collect();
+            assert_eq!(
+                rendered(&texts).unwrap(),
+                serde_json::to_string(&texts).unwrap()
+            );
+        }
+    }
+}
+
 #[derive(Clone, Debug, Serialize)]
 enum Variant {
     Unit,
