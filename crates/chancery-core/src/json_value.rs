@@ -50,6 +50,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Writes one value. After an error, the buffer is of no use.
+    #[inline]
     pub(crate) fn value<T>(mut self, value: &T) -> Result<(), Box<ValueError>>
     where
         T: Serialize + ?Sized,
@@ -66,6 +67,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Writes the name of a member and a colon.
+    #[inline]
     pub(crate) fn name<T>(
         &mut self,
         name: &T,
@@ -83,6 +85,7 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
+    #[inline]
     fn string(&mut self, text: &str) -> Result<(), Box<ValueError>> {
         self.check_room_for(text.len())?;
         if is_plain(text.as_bytes()) {
@@ -94,6 +97,7 @@ impl<'a> Writer<'a> {
         self.by_serde_json(text)
     }
 
+    #[inline]
     fn integer(&mut self, integer: impl itoa::Integer) {
         self.raw(itoa::Buffer::new().format(integer));
     }
@@ -114,6 +118,7 @@ impl<'a> Writer<'a> {
         serde_json::to_writer(&mut *self.json, value).map_err(ValueError::from_serde_json)
     }
 
+    #[inline]
     fn raw(&mut self, json: &str) {
         self.json.extend_from_slice(json.as_bytes());
     }
@@ -215,6 +220,7 @@ impl<'w, 'a> Serializer for &'w mut Writer<'a> {
         serialize_u128(u128);
     }
 
+    #[inline]
     fn serialize_bool(self, value: bool) -> Result<(), Box<ValueError>> {
         self.raw(if value { "true" } else { "false" });
         Ok(())
@@ -357,6 +363,7 @@ impl<'w, 'a> Serializer for &'w mut Writer<'a> {
 }
 
 /// Whether the text is printable ASCII that stands in JSON as it is.
+#[inline]
 fn is_plain(text: &[u8]) -> bool {
     // Most texts are short: eight bytes at a time, the last eight of which may overlap others.
     let Some(last) = text.last_chunk::<8>() else {

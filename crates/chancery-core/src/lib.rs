@@ -1,4 +1,11 @@
-//! Tokens, keys and documents of an OpenID Connect issuer.
+//! Tokens, keys and documents of an OpenID Connect issuer: the core of chancery, without a crypto
+//! engine, an async runtime, a framework or I/O.
+//!
+//! - [`Issuer`] mints a [`Token`] from [`Claims`] and renders the discovery and JWKS [`Document`]s.
+//! - [`KeySet`] holds the keys and the times at which each is published and signs.
+//! - [`Signer`] is what a key backend implements; [`Jwk`] is the public half it publishes.
+//!
+//! Services link the facade, the crate `chancery`, whose documentation shows the whole job.
 
 mod algorithm;
 mod base64url;

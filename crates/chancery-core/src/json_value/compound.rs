@@ -57,6 +57,7 @@ pub(crate) struct Array<'w, 'a> {
 }
 
 impl Array<'_, '_> {
+    #[inline]
     fn element<T>(&mut self, value: &T) -> Result<(), Box<ValueError>>
     where
         T: Serialize + ?Sized,
@@ -112,6 +113,7 @@ pub(crate) struct Object<'w, 'a> {
 }
 
 impl Object<'_, '_> {
+    #[inline]
     fn name<T>(&mut self, name: &T) -> Result<(), Box<ValueError>>
     where
         T: Serialize + ?Sized,
@@ -125,6 +127,7 @@ impl Object<'_, '_> {
         Ok(())
     }
 
+    #[inline]
     fn value<T>(&mut self, value: &T) -> Result<(), Box<ValueError>>
     where
         T: Serialize + ?Sized,
@@ -135,6 +138,7 @@ impl Object<'_, '_> {
         Ok(())
     }
 
+    #[inline]
     fn member<T>(&mut self, name: &'static str, value: &T) -> Result<(), Box<ValueError>>
     where
         T: Serialize + ?Sized,

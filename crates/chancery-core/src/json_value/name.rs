@@ -32,6 +32,7 @@ pub(crate) struct UniqueNames {
 struct Hashes(HashSet<u64>);
 
 impl Hashes {
+    #[inline]
     fn insert(&mut self, name: &[u8]) -> bool {
         let hash = self.0.hasher().hash_one(name);
         self.0.insert(hash)
@@ -103,6 +104,7 @@ pub(super) struct Name<'w, 'a> {
 }
 
 impl Name<'_, '_> {
+    #[inline]
     fn quoted<T>(self, value: &T) -> Result<(), Box<ValueError>>
     where
         T: Serialize + ?Sized,
