@@ -32,6 +32,18 @@ pub(crate) fn append(bytes: &[u8], out: &mut Vec<u8>) {
     out.truncate(start + written);
 }
 
+/// Appends `bytes`, encoded, to `out`, through a buffer on the stack.
+pub(crate) fn append_text(bytes: &[u8], out: &mut String) {
+    // Whole groups of three bytes, and as many as the signature of P-256 in one go.
+    for chunk in bytes.chunks(96) {
+        let mut text = [0; 128];
+        // The buffer is long enough and the alphabet is ASCII, so nothing can fail; were it to, the
+        // signature would be visibly short.
+        let written = TOKEN.encode_slice(chunk, &mut text).unwrap_or(0);
+        out.push_str(std::str::from_utf8(&text[..written]).unwrap_or_default());
+    }
+}
+
 pub(crate) fn encode(bytes: &[u8]) -> String {
     TOKEN.encode(bytes)
 }

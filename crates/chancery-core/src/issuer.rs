@@ -13,7 +13,7 @@ use crate::issuer_url::IssuerUrl;
 use crate::jwk::JsonError;
 use crate::key_set::{KeySet, Snapshot};
 use crate::payload::{self, Issued, PayloadError};
-use crate::time::UnixTime;
+use crate::time::{Clock, UnixTime};
 use crate::token::{Token, UnsignedToken};
 
 /// The longest token, in characters: the longest that `chancery_software::Verifier` reads, and three
@@ -38,9 +38,9 @@ pub struct Issuer {
 struct Documents {
     /// The generation of the snapshot. The snapshot itself would keep replaced signers alive.
     generation: u64,
-    rendered_at: UnixTime,
-    /// From this moment on other keys are published or sign.
-    stale_at: Option<UnixTime>,
+    /// From this moment on, and up to the other, these keys are published, and those of them sign.
+    valid_from: Option<UnixTime>,
+    valid_until: Option<UnixTime>,
     /// Where else the discovery document is looked for.
     other_paths: [String; 2],
     serves_jwks: bool,
@@ -234,7 +234,7 @@ impl Issuer {
         if len > MAX_TOKEN_LEN {
             return Err(IssueError::Claims(ClaimsError::TooLarge { len }));
         }
-        Ok(UnsignedToken::new(text, key))
+        Ok(UnsignedToken::new(text, key)?)
     }
 
     /// The algorithm asked for, the first of the issuer's own, or the set's first that has an active key.
@@ -296,12 +296,11 @@ impl Issuer {
 
     /// Looks at the documents, if they have been rendered and are still right.
     fn with_current_documents<T>(&self, look: impl FnOnce(&Documents) -> T) -> Option<T> {
-        let now = self.settings.clock.now();
         self.documents
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .as_ref()
-            .filter(|documents| documents.are_current(&self.keys, now))
+            .filter(|documents| documents.are_current(&self.keys, &*self.settings.clock))
             .map(|documents| look(documents))
     }
 
@@ -326,9 +325,10 @@ impl Issuer {
         let jwks_uri = format!("{jwks_origin}{jwks_path}");
         let jwks_json = serde_json::to_vec(&jwks)
             .map_err(|error| DocumentError::Json(JsonError(error.to_string())))?;
+        let (valid_from, valid_until) = snapshot.changes_around(now);
         Ok(Documents {
-            rendered_at: now,
-            stale_at: snapshot.next_change(now),
+            valid_from,
+            valid_until,
             generation: snapshot.generation(),
             other_paths: [self.url.metadata_path(), self.url.inserted_discovery_path()],
             serves_jwks: self.serves_jwks(),
@@ -358,10 +358,18 @@ impl fmt::Debug for Issuer {
 }
 
 impl Documents {
-    fn are_current(&self, keys: &KeySet, now: UnixTime) -> bool {
-        keys.is_current(self.generation)
-            && self.rendered_at <= now
-            && self.stale_at.is_none_or(|stale_at| now < stale_at)
+    fn are_current(&self, keys: &KeySet, clock: &dyn Clock) -> bool {
+        keys.is_current(self.generation) && self.are_valid(clock)
+    }
+
+    fn are_valid(&self, clock: &dyn Clock) -> bool {
+        // Keys that never change need no look at the clock.
+        if self.valid_from.is_none() && self.valid_until.is_none() {
+            return true;
+        }
+        let now = clock.now();
+        self.valid_from.is_none_or(|from| from <= now)
+            && self.valid_until.is_none_or(|until| now < until)
     }
 
     fn at(&self, path: &str) -> Option<&Document> {

@@ -377,14 +377,20 @@ impl Snapshot {
         JwkSet::new(keys.into_iter().map(|(_, jwk)| jwk).collect())
     }
 
-    /// The next moment at which another set of keys is published or signs.
-    pub(crate) fn next_change(&self, now: UnixTime) -> Option<UnixTime> {
-        self.entries
-            .iter()
-            .flat_map(|entry| entry.schedule.moments())
-            .filter_map(|(_, moment)| moment)
-            .filter(|&moment| moment > now)
-            .min()
+    /// The latest moment up to now, and the first one after it, at which another set of keys is
+    /// published or signs. Before the epoch there is no time.
+    pub(crate) fn changes_around(&self, now: UnixTime) -> (Option<UnixTime>, Option<UnixTime>) {
+        let moments = || {
+            self.entries
+                .iter()
+                .flat_map(|entry| entry.schedule.moments())
+                .filter_map(|(_, moment)| moment)
+                .filter(|&moment| moment != UnixTime::EPOCH)
+        };
+        (
+            moments().filter(|&moment| moment <= now).max(),
+            moments().filter(|&moment| moment > now).min(),
+        )
     }
 }
 

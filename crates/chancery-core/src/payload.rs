@@ -80,7 +80,8 @@ pub(crate) fn append(
 pub(crate) fn estimated_len(claims: &Claims, prefix: &str) -> usize {
     // The names, times and punctuation of all registered claims together take less than this.
     const FIXED: usize = 512;
-    let optional = [
+    let mut len = FIXED + prefix.len() + claims.private.json().len();
+    for text in [
         &claims.subject,
         &claims.token_id,
         &claims.authorized_party,
@@ -91,15 +92,13 @@ pub(crate) fn estimated_len(claims: &Claims, prefix: &str) -> usize {
         &claims.session_id,
         &claims.name,
         &claims.email,
-    ];
-    let texts: usize = optional
-        .into_iter()
-        .flatten()
-        .chain(&claims.audiences)
-        .chain(&claims.amr)
-        .map(|text| text.len() + 3)
-        .sum();
-    FIXED + prefix.len() + texts + claims.private.json().len()
+    ] {
+        len += text.as_ref().map_or(0, String::len);
+    }
+    for text in claims.audiences.iter().chain(&claims.amr) {
+        len += text.len() + 3;
+    }
+    len
 }
 
 pub(crate) enum PayloadError {
@@ -191,14 +190,21 @@ impl<'a> Writer<'a> {
         if value.is_empty() {
             return Err(ClaimsError::Empty { claim: name(key) });
         }
-        self.raw(b"\"");
-        // Nearly all claims are.
-        if is_plain_text(value) {
-            self.raw(value.as_bytes());
-        } else {
+        // Nearly all claims are plain, and fit.
+        if !is_plain_text(value) {
+            self.raw(b"\"");
             self.escaped(key, value)?;
+            self.raw(b"\"");
+        } else if let Some(free) = self.stage.get_mut(self.len..self.len + value.len() + 2) {
+            free[0] = b'"';
+            free[1..=value.len()].copy_from_slice(value.as_bytes());
+            free[value.len() + 1] = b'"';
+            self.len += value.len() + 2;
+        } else {
+            self.raw(b"\"");
+            self.raw(value.as_bytes());
+            self.raw(b"\"");
         }
-        self.raw(b"\"");
         Ok(())
     }
 

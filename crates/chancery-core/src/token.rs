@@ -66,19 +66,25 @@ impl fmt::Debug for Token {
 /// digest, and hand the answer to [`UnsignedToken::assemble`].
 pub struct UnsignedToken {
     /// `header.payload`, with room for the signature.
-    text: Vec<u8>,
+    text: String,
     key: ActiveKey,
 }
 
 impl UnsignedToken {
-    pub(crate) const fn new(text: Vec<u8>, key: ActiveKey) -> Self {
-        Self { text, key }
+    /// Takes `header.payload`.
+    pub(crate) fn new(text: Vec<u8>, key: ActiveKey) -> Result<Self, SignError> {
+        // Base64url and dots are ASCII, so this cannot fail; checking is cheaper than proving. It
+        // is done before the signature is made, while the text is still in the nearest cache.
+        let text = String::from_utf8(text).map_err(|error| {
+            SignError::new(SignErrorKind::Failed, "the token is not text").with_source(error)
+        })?;
+        Ok(Self { text, key })
     }
 
     /// What is to be signed.
     #[must_use]
     pub fn signing_input(&self) -> SigningInput<'_> {
-        SigningInput::new(self.key.jwk().algorithm(), &self.text)
+        SigningInput::new(self.key.jwk().algorithm(), self.text.as_bytes())
     }
 
     /// The public half of the key that has to sign.
@@ -98,7 +104,7 @@ impl UnsignedToken {
     pub fn assemble(self, signature: &Signature) -> Result<Token, SignError> {
         let Self { mut text, key } = self;
         append_signature(key.jwk(), signature, &mut text)?;
-        into_text(text).map(Token)
+        Ok(Token(text))
     }
 
     pub(crate) fn signer(&self) -> Result<&Arc<dyn Signer>, SignError> {
@@ -114,7 +120,7 @@ impl UnsignedToken {
             Ok(ref signature) => append_signature(key.jwk(), signature, &mut text)?,
             Err(error) => return Err(error),
         }
-        into_text(text)
+        Ok(text)
     }
 }
 
@@ -127,7 +133,7 @@ impl fmt::Debug for UnsignedToken {
     }
 }
 
-fn append_signature(jwk: &Jwk, signature: &Signature, text: &mut Vec<u8>) -> Result<(), SignError> {
+fn append_signature(jwk: &Jwk, signature: &Signature, text: &mut String) -> Result<(), SignError> {
     if signature.algorithm() != jwk.algorithm() || signature.as_bytes().len() != jwk.signature_len()
     {
         return Err(SignError::new(
@@ -142,13 +148,7 @@ fn append_signature(jwk: &Jwk, signature: &Signature, text: &mut Vec<u8>) -> Res
             ),
         ));
     }
-    text.push(b'.');
-    base64url::append(signature.as_bytes(), text);
+    text.push('.');
+    base64url::append_text(signature.as_bytes(), text);
     Ok(())
-}
-
-fn into_text(text: Vec<u8>) -> Result<String, SignError> {
-    // Base64url and dots are ASCII, so this cannot fail; checking is cheaper than proving.
-    String::from_utf8(text)
-        .map_err(|error| SignError::new(SignErrorKind::Failed, "not text").with_source(error))
 }
