@@ -364,7 +364,7 @@ impl<'w, 'a> Serializer for &'w mut Writer<'a> {
 
 /// Whether the text is printable ASCII that stands in JSON as it is.
 #[inline]
-fn is_plain(text: &[u8]) -> bool {
+pub(crate) fn is_plain(text: &[u8]) -> bool {
     // Most texts are short: eight bytes at a time, the last eight of which may overlap others.
     let Some(last) = text.last_chunk::<8>() else {
         return text

@@ -3,6 +3,7 @@
 use crate::algorithm::HashAlgorithm;
 use crate::base64url;
 use crate::claims::{Claims, ClaimsError};
+use crate::json_value::is_plain;
 use crate::time::UnixTime;
 use crate::token_id;
 use crate::token_type::TokenType;
@@ -191,7 +192,7 @@ impl<'a> Writer<'a> {
             return Err(ClaimsError::Empty { claim: name(key) });
         }
         // Nearly all claims are plain, and fit.
-        if !is_plain_text(value) {
+        if !is_plain(value.as_bytes()) {
             self.raw(b"\"");
             self.escaped(key, value)?;
             self.raw(b"\"");
@@ -255,17 +256,6 @@ impl<'a> Writer<'a> {
         let mut text = [0; 43];
         self.raw(base64url::encode_short(bytes, &mut text));
     }
-}
-
-/// Whether the text is printable ASCII that stands in JSON as it is.
-pub(crate) fn is_plain_text(text: &str) -> bool {
-    // This looks at every byte, without a way out of the loop, so that it is vectorised.
-    text.bytes()
-        .fold(true, |plain, byte| plain & is_plain(byte))
-}
-
-const fn is_plain(byte: u8) -> bool {
-    matches!(byte, 0x20..=0x7e) && byte != b'"' && byte != b'\\'
 }
 
 /// The claim's name in a key that was rendered ahead.
