@@ -1,0 +1,291 @@
+//! The bounded queue between callers and workers.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Instant;
+
+use chancery_core::{SignError, SignErrorKind, SignatureCompleter};
+
+use crate::sync::{Condvar, Mutex, MutexGuard, lock, wait};
+use crate::trouble::Trouble;
+
+/// How often a worker looks for the next signature before it goes to sleep, letting other threads
+/// run in between. Waking a sleeping thread takes longer than a fast module takes to sign.
+const LOOKS: usize = 64;
+
+/// A signature that somebody waits for.
+#[derive(Debug)]
+pub(crate) struct Job {
+    /// The signing input.
+    pub(crate) message: Vec<u8>,
+    /// How often the device has signed it wrongly.
+    pub(crate) bad_signatures: usize,
+    pub(crate) ticket: Ticket,
+}
+
+/// Who waits for a signature, since when and until when.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    pub(crate) completer: SignatureCompleter,
+    pub(crate) submitted: Instant,
+    pub(crate) deadline: Instant,
+}
+
+/// What a worker signs. Its ticket stays with the queue, so that a caller whose worker hangs can be
+/// told so.
+#[derive(Debug)]
+pub(crate) struct Work {
+    pub(crate) message: Vec<u8>,
+    pub(crate) bad_signatures: usize,
+}
+
+/// Jobs in the order in which they came, and the tickets of those that workers are at.
+///
+/// All jobs of a queue have the same time to live, so what came later never expires earlier.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    state: Mutex<State>,
+    /// The number of waiting jobs, to look at without the lock.
+    depth: AtomicUsize,
+    work: Condvar,
+    watch: Condvar,
+    capacity: usize,
+}
+
+#[derive(Debug)]
+struct State {
+    waiting: VecDeque<Job>,
+    hands: Vec<Hand>,
+    /// The number of workers that sleep.
+    sleepers: usize,
+    /// The number of workers that look for a job before they go to sleep.
+    lookers: usize,
+    /// Whether the watchdog sleeps with no deadline to wake it.
+    watchdog_is_idle: bool,
+    /// Why no job is taken at all.
+    refusal: Option<Trouble>,
+}
+
+#[derive(Debug)]
+enum Hand {
+    Empty,
+    Signing(Ticket),
+    /// The caller was told that the deadline had passed; the worker is still at it.
+    Overdue,
+}
+
+impl Queue {
+    pub(crate) fn new(workers: usize, capacity: usize) -> Self {
+        Self {
+            state: Mutex::new(State {
+                waiting: VecDeque::new(),
+                hands: (0..workers).map(|_| Hand::Empty).collect(),
+                sleepers: 0,
+                lookers: 0,
+                watchdog_is_idle: false,
+                refusal: None,
+            }),
+            depth: AtomicUsize::new(0),
+            work: Condvar::new(),
+            watch: Condvar::new(),
+            capacity,
+        }
+    }
+
+    /// Adds a job at the end, or hands its ticket back with the reason why not.
+    pub(crate) fn push(&self, job: Job) -> Result<(), (Ticket, SignError)> {
+        let mut state = lock(&self.state);
+        if let Some(refusal) = &state.refusal {
+            let error = refusal.error();
+            return Err((job.ticket, error));
+        }
+        if state.waiting.len() >= self.capacity {
+            let waiting = state.waiting.len();
+            let error = SignError::new(
+                SignErrorKind::Busy,
+                format!("{waiting} signatures are waiting already"),
+            );
+            return Err((job.ticket, error));
+        }
+        state.waiting.push_back(job);
+        let wake_watchdog = std::mem::take(&mut state.watchdog_is_idle);
+        self.unlock_and_wake(state);
+        if wake_watchdog {
+            self.watch.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Waits for the next job whose caller still waits for it, and takes it. `None` when the queue is
+    /// closed for good.
+    pub(crate) fn next(&self, worker: usize) -> Option<Work> {
+        let mut looks = 0;
+        let mut state = lock(&self.state);
+        loop {
+            if let Some(job) = self.take(&mut state) {
+                state.hands[worker] = Hand::Signing(job.ticket);
+                return Some(Work {
+                    message: job.message,
+                    bad_signatures: job.bad_signatures,
+                });
+            }
+            if state.is_closed() {
+                return None;
+            }
+            if looks < LOOKS {
+                state.lookers += 1;
+                drop(state);
+                while looks < LOOKS && self.depth() == 0 {
+                    looks += 1;
+                    thread::yield_now();
+                }
+                state = lock(&self.state);
+                state.lookers -= 1;
+            } else {
+                state.sleepers += 1;
+                state = wait(&self.work, state, None);
+                state.sleepers -= 1;
+            }
+        }
+    }
+
+    /// Puts down what a worker was at; hands out its ticket, unless the caller was told already
+    /// that the deadline had passed.
+    pub(crate) fn finish(&self, worker: usize) -> Option<Ticket> {
+        match std::mem::replace(&mut lock(&self.state).hands[worker], Hand::Empty) {
+            Hand::Signing(ticket) => Some(ticket),
+            Hand::Empty | Hand::Overdue => None,
+        }
+    }
+
+    /// Puts back, as the next one, what a worker could not do, unless nobody waits for it any more.
+    /// It may be one more than the queue's capacity. Hands out the ticket when nothing is taken.
+    pub(crate) fn put_back(&self, worker: usize, work: Work) -> Option<(Ticket, SignError)> {
+        let mut state = lock(&self.state);
+        let Hand::Signing(ticket) = std::mem::replace(&mut state.hands[worker], Hand::Empty) else {
+            return None;
+        };
+        if let Some(refusal) = &state.refusal {
+            let error = refusal.error();
+            return Some((ticket, error));
+        }
+        state.waiting.push_front(Job {
+            message: work.message,
+            bad_signatures: work.bad_signatures,
+            ticket,
+        });
+        self.unlock_and_wake(state);
+        None
+    }
+
+    /// Waits until deadlines have passed, and hands out the tickets. `None` when the queue is
+    /// closed for good and empty.
+    pub(crate) fn expired(&self) -> Option<Vec<Ticket>> {
+        let mut state = lock(&self.state);
+        loop {
+            let now = Instant::now();
+            let expired = self.take_expired(&mut state, now);
+            if !expired.is_empty() {
+                return Some(expired);
+            }
+            let alarm = state.deadlines().min();
+            if alarm.is_none() && state.is_closed() {
+                return None;
+            }
+            state.watchdog_is_idle = alarm.is_none();
+            state = wait(&self.watch, state, alarm.map(|alarm| alarm - now));
+        }
+    }
+
+    /// The number of jobs that no worker has taken yet.
+    pub(crate) fn depth(&self) -> usize {
+        self.depth.load(Ordering::Acquire)
+    }
+
+    /// The number of workers that are still at a job whose deadline has passed.
+    pub(crate) fn overdue(&self) -> usize {
+        let state = lock(&self.state);
+        let overdue = |hand: &&Hand| matches!(hand, Hand::Overdue);
+        state.hands.iter().filter(overdue).count()
+    }
+
+    /// Refuses the jobs to come, and hands out the tickets of those that wait. A final refusal,
+    /// after which no worker comes back, is not replaced.
+    pub(crate) fn refuse(&self, trouble: &Trouble) -> Vec<Ticket> {
+        let mut state = lock(&self.state);
+        if !state.is_closed() {
+            state.refusal = Some(trouble.clone());
+        }
+        let waiting = std::mem::take(&mut state.waiting);
+        self.depth.store(0, Ordering::Release);
+        drop(state);
+        self.work.notify_all();
+        self.watch.notify_all();
+        waiting.into_iter().map(|job| job.ticket).collect()
+    }
+
+    /// Takes jobs again.
+    pub(crate) fn accept(&self) {
+        let mut state = lock(&self.state);
+        if !state.is_closed() {
+            state.refusal = None;
+        }
+    }
+
+    fn take(&self, state: &mut State) -> Option<Job> {
+        loop {
+            let job = state.waiting.pop_front()?;
+            self.depth.store(state.waiting.len(), Ordering::Release);
+            if !job.ticket.completer.is_abandoned() {
+                return Some(job);
+            }
+        }
+    }
+
+    fn take_expired(&self, state: &mut State, now: Instant) -> Vec<Ticket> {
+        let mut expired = Vec::new();
+        let mut index = 0;
+        while let Some(job) = state.waiting.get(index) {
+            if job.ticket.deadline > now {
+                index += 1;
+            } else if let Some(job) = state.waiting.remove(index) {
+                expired.push(job.ticket);
+            }
+        }
+        self.depth.store(state.waiting.len(), Ordering::Release);
+        for hand in &mut state.hands {
+            if matches!(hand, Hand::Signing(ticket) if ticket.deadline <= now)
+                && let Hand::Signing(ticket) = std::mem::replace(hand, Hand::Overdue)
+            {
+                expired.push(ticket);
+            }
+        }
+        expired
+    }
+
+    fn unlock_and_wake(&self, state: MutexGuard<'_, State>) {
+        self.depth.store(state.waiting.len(), Ordering::Release);
+        // Each of those who look finds one before it sleeps.
+        let is_needed = state.sleepers > 0 && state.waiting.len() > state.lookers;
+        drop(state);
+        if is_needed {
+            self.work.notify_one();
+        }
+    }
+}
+
+impl State {
+    fn deadlines(&self) -> impl Iterator<Item = Instant> {
+        let signing = self.hands.iter().filter_map(|hand| match hand {
+            Hand::Signing(ticket) => Some(ticket.deadline),
+            Hand::Empty | Hand::Overdue => None,
+        });
+        let waiting = self.waiting.iter().map(|job| job.ticket.deadline);
+        signing.chain(waiting)
+    }
+
+    fn is_closed(&self) -> bool {
+        self.refusal.as_ref().is_some_and(Trouble::is_final)
+    }
+}

@@ -1,0 +1,121 @@
+//! What the threads of one signer share.
+
+use std::time::{Duration, Instant};
+
+use chancery_core::{Algorithm, Jwk, SignError, Signature};
+use chancery_software::VerifyingKey;
+
+use crate::event::Event;
+use crate::health::{Health, Record, State};
+use crate::ladder::Ladder;
+use crate::options::HsmOptions;
+use crate::queue::{Queue, Ticket};
+use crate::trouble::Trouble;
+
+/// What the threads of one signer share.
+pub(crate) struct Shared {
+    pub(crate) queue: Queue,
+    pub(crate) ladder: Ladder,
+    pub(crate) record: Record,
+    pub(crate) options: HsmOptions,
+    verifying_key: VerifyingKey,
+}
+
+impl Shared {
+    pub(crate) fn new(verifying_key: VerifyingKey, options: HsmOptions) -> Self {
+        Self {
+            queue: Queue::new(options.workers.get(), options.queue_capacity),
+            ladder: Ladder::new(),
+            record: Record::default(),
+            options,
+            verifying_key,
+        }
+    }
+
+    pub(crate) const fn jwk(&self) -> &Jwk {
+        self.verifying_key.jwk()
+    }
+
+    pub(crate) const fn algorithm(&self) -> Algorithm {
+        self.jwk().algorithm()
+    }
+
+    /// Whether the published key verifies a signature.
+    pub(crate) fn verifies(&self, message: &[u8], signature: &Signature) -> bool {
+        self.verifying_key.verify(message, signature).is_ok()
+    }
+
+    /// Whether a signature may leave the library.
+    pub(crate) fn releases(&self, message: &[u8], signature: &Signature) -> bool {
+        !self.options.is_verified || self.verifies(message, signature)
+    }
+
+    /// Hands a caller its signature.
+    pub(crate) fn signed(&self, ticket: Ticket, signature: Signature) {
+        let latency = ticket.submitted.elapsed();
+        self.record.signed(latency);
+        ticket.completer.complete(Ok(signature));
+        self.report(&Event::Signed {
+            latency,
+            queue_depth: self.queue.depth(),
+        });
+    }
+
+    /// Tells a caller that there will be no signature.
+    pub(crate) fn not_signed(&self, ticket: Ticket, error: SignError) {
+        let kind = error.kind();
+        self.record.not_signed(kind);
+        ticket.completer.complete(Err(error));
+        self.report(&Event::NotSigned {
+            kind,
+            queue_depth: self.queue.depth(),
+        });
+    }
+
+    /// Refuses calls from now on, those that wait included.
+    pub(crate) fn refuse(&self, trouble: &Trouble) {
+        for ticket in self.queue.refuse(trouble) {
+            self.not_signed(ticket, trouble.error());
+        }
+    }
+
+    /// Tells callers that their deadline has passed, until the queue is closed and empty.
+    pub(crate) fn watch_deadlines(&self) {
+        while let Some(expired) = self.queue.expired() {
+            let trouble = self.ladder.deadline_passed();
+            for ticket in expired {
+                self.not_signed(ticket, trouble.error());
+            }
+        }
+    }
+
+    pub(crate) fn health(&self) -> Health {
+        let overdue = self.queue.overdue();
+        let (sessions, trouble) = self.ladder.sessions();
+        let state = match trouble {
+            Some(trouble) if trouble.is_final() => State::Latched,
+            Some(trouble) if trouble.refuses() => State::Refusing,
+            _ if sessions > overdue => State::Ready,
+            _ if sessions > 0 => State::Hung,
+            _ => State::Recovering,
+        };
+        let workers = self.options.workers.get();
+        self.record
+            .health(state, self.queue.depth(), workers, sessions, overdue)
+    }
+
+    pub(crate) fn report(&self, event: &Event<'_>) {
+        if let Some(hook) = &self.options.hook {
+            hook(event);
+        }
+        #[cfg(feature = "tracing")]
+        crate::event::trace(self.jwk().kid(), event);
+    }
+
+    /// Ends everything, and waits a little for the workers to close their sessions.
+    pub(crate) fn shut_down(&self, patience: Duration) {
+        self.ladder.close();
+        self.refuse(&Trouble::shut_down());
+        self.ladder.wait_for_workers(Instant::now() + patience);
+    }
+}

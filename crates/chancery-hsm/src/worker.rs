@@ -1,0 +1,223 @@
+//! The threads that sign.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use chancery_core::{SignErrorKind, Signature, SigningInput};
+
+use crate::device::{Device, DeviceError, DeviceErrorKind, Session};
+use crate::event::Event;
+use crate::ladder::Failure;
+use crate::queue::Work;
+use crate::shared::Shared;
+use crate::trouble::Trouble;
+
+/// What every new session signs before it is used. A signing input has a dot (RFC 7515 §5.1), so
+/// this is never taken for a token.
+const SELF_TEST: &[u8] = b"chancery self-test";
+
+/// How often a device may sign wrongly for a caller before the caller is told.
+const MOST_BAD_SIGNATURES: usize = 3;
+
+/// Opens sessions and signs with them until the signer is shut down or latched.
+pub(crate) fn run<D: Device>(worker: usize, shared: &Shared, device: &D) {
+    // Sessions in a row that passed their self-test and then signed nothing.
+    let mut useless = 0;
+    while let Some(session) = open(worker, shared, device, useless) {
+        useless = if serve(worker, shared, session) {
+            0
+        } else {
+            useless + 1
+        };
+    }
+}
+
+/// Opens a session, however many tries it takes. `None` when the signer is shut down or latched.
+fn open<D: Device>(
+    worker: usize,
+    shared: &Shared,
+    device: &D,
+    useless: usize,
+) -> Option<D::Session> {
+    shared.ladder.rest(useless);
+    loop {
+        // Nothing is reported in there, lest a hook hold up the other workers.
+        match shared.ladder.climb(|| try_open(shared, device))? {
+            Try::Opened(session, down_for) => {
+                shared.report(&Event::SessionOpened { worker });
+                if let Some(after) = down_for {
+                    shared.report(&Event::Recovered { after });
+                }
+                return Some(session);
+            }
+            Try::Failed {
+                trouble,
+                failure,
+                reset,
+            } => report_failure(worker, shared, &trouble, &failure, reset.as_ref()),
+        }
+    }
+}
+
+enum Try<S> {
+    /// A session, and how long there was none, where it is the first.
+    Opened(S, Option<Duration>),
+    Failed {
+        trouble: Trouble,
+        failure: Failure,
+        reset: Option<Result<(), Trouble>>,
+    },
+}
+
+fn try_open<D: Device>(shared: &Shared, device: &D) -> Try<D::Session> {
+    match open_and_test(shared, device) {
+        Ok(session) => {
+            let down_for = shared.ladder.opened();
+            shared.queue.accept();
+            Try::Opened(session, down_for)
+        }
+        Err(trouble) => {
+            let failure = shared.ladder.failed(&trouble, shared.queue.overdue());
+            let reset = failure.reset.then(|| guarded(|| device.reset()));
+            Try::Failed {
+                trouble,
+                failure,
+                reset,
+            }
+        }
+    }
+}
+
+fn open_and_test<D: Device>(shared: &Shared, device: &D) -> Result<D::Session, Trouble> {
+    let mut session = guarded(|| device.open())?;
+    let input = SigningInput::new(shared.algorithm(), SELF_TEST);
+    let trouble = match guarded(|| session.sign(&input)) {
+        Ok(signature) if shared.verifies(SELF_TEST, &signature) => return Ok(session),
+        Ok(_) => Trouble::new(
+            SignErrorKind::BadSignature,
+            "a self-test's signature does not verify with the published key: the device signs \
+             with another key, or wrongly",
+        ),
+        Err(trouble) => trouble,
+    };
+    drop_guarded(session);
+    Err(trouble)
+}
+
+fn report_failure(
+    worker: usize,
+    shared: &Shared,
+    trouble: &Trouble,
+    failure: &Failure,
+    reset: Option<&Result<(), Trouble>>,
+) {
+    if trouble.is_final() || (failure.is_down && trouble.refuses()) {
+        shared.refuse(trouble);
+    }
+    let error = trouble.text();
+    shared.record.error(error);
+    shared.report(&Event::SessionLost {
+        worker,
+        kind: trouble.kind(),
+        error,
+    });
+    match reset {
+        None => {}
+        Some(Ok(())) => {
+            shared.record.resets.fetch_add(1, Ordering::Relaxed);
+            shared.report(&Event::Reset);
+        }
+        Some(Err(trouble)) => {
+            let error = trouble.text();
+            shared.record.error(error);
+            shared.report(&Event::ResetFailed { error });
+        }
+    }
+    if trouble.is_final() {
+        shared.report(&Event::Latched { error });
+    }
+}
+
+/// Signs until the session fails or there is nothing more to do; tells whether it has signed
+/// anything.
+fn serve<S: Session>(worker: usize, shared: &Shared, mut session: S) -> bool {
+    let mut has_signed = false;
+    while let Some(mut work) = shared.queue.next(worker) {
+        let trouble = match sign(shared, &mut session, &work.message) {
+            Ok(signature) => {
+                has_signed = true;
+                if let Some(ticket) = shared.queue.finish(worker) {
+                    shared.signed(ticket, signature);
+                }
+                continue;
+            }
+            Err(trouble) => trouble,
+        };
+        if trouble.kind() == SignErrorKind::BadSignature {
+            work.bad_signatures += 1;
+            shared.record.withheld.fetch_add(1, Ordering::Relaxed);
+            shared.report(&Event::SignatureWithheld { worker });
+        }
+        lose(worker, shared, session, work, &trouble);
+        return has_signed;
+    }
+    shared.ladder.lost();
+    drop_guarded(session);
+    has_signed
+}
+
+fn sign<S: Session>(
+    shared: &Shared,
+    session: &mut S,
+    message: &[u8],
+) -> Result<Signature, Trouble> {
+    let input = SigningInput::new(shared.algorithm(), message);
+    let signature = guarded(|| session.sign(&input))?;
+    if shared.releases(message, &signature) {
+        Ok(signature)
+    } else {
+        Err(Trouble::new(
+            SignErrorKind::BadSignature,
+            "the device's signature does not verify with the published key",
+        ))
+    }
+}
+
+/// Gives up a session that failed, and hands its job to whichever worker comes first, or to the
+/// caller where another try would not help.
+fn lose<S: Session>(worker: usize, shared: &Shared, session: S, work: Work, trouble: &Trouble) {
+    let error = trouble.text();
+    shared.record.error(error);
+    shared.ladder.lost();
+    let is_hopeless = trouble.refuses() || work.bad_signatures >= MOST_BAD_SIGNATURES;
+    if is_hopeless {
+        if let Some(ticket) = shared.queue.finish(worker) {
+            shared.not_signed(ticket, trouble.error());
+        }
+    } else if let Some((ticket, refusal)) = shared.queue.put_back(worker, work) {
+        shared.not_signed(ticket, refusal);
+    }
+    shared.report(&Event::SessionLost {
+        worker,
+        kind: trouble.kind(),
+        error,
+    });
+    drop_guarded(session);
+}
+
+/// Calls a device, whose panic is an error like others.
+fn guarded<T>(call: impl FnOnce() -> Result<T, DeviceError>) -> Result<T, Trouble> {
+    // What the call has touched is dropped after an error, and not looked at again.
+    catch_unwind(AssertUnwindSafe(call))
+        .unwrap_or_else(|_| {
+            let message = "the device's code panicked";
+            Err(DeviceError::new(DeviceErrorKind::Failed, message))
+        })
+        .map_err(|error| Trouble::from(&error))
+}
+
+fn drop_guarded<S>(session: S) {
+    // A session that cannot even be closed is given up all the same.
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(session)));
+}
