@@ -3,16 +3,16 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chancery_core::{SignError, SignErrorKind, SignatureCompleter};
 
 use crate::sync::{Condvar, Mutex, MutexGuard, lock, wait};
 use crate::trouble::Trouble;
 
-/// How often a worker looks for the next signature before it goes to sleep, letting other threads
-/// run in between. Waking a sleeping thread takes longer than a fast module takes to sign.
-const LOOKS: usize = 64;
+/// How long a thread looks for what it waits for before it goes to sleep, letting other threads run
+/// in between: a module in this process signs in less time than it takes to wake a thread.
+pub(crate) const LOOK: Duration = Duration::from_micros(100);
 
 /// A signature that somebody waits for.
 #[derive(Debug)]
@@ -118,9 +118,9 @@ impl Queue {
     }
 
     /// Waits for the next job whose caller still waits for it, and takes it. `None` when the queue is
-    /// closed for good.
-    pub(crate) fn next(&self, worker: usize) -> Option<Work> {
-        let mut looks = 0;
+    /// closed for good. Where the device is fast, it looks for one before it sleeps.
+    pub(crate) fn next(&self, worker: usize, is_fast: bool) -> Option<Work> {
+        let mut may_look = is_fast;
         let mut state = lock(&self.state);
         loop {
             if let Some(job) = self.take(&mut state) {
@@ -133,13 +133,10 @@ impl Queue {
             if state.is_closed() {
                 return None;
             }
-            if looks < LOOKS {
+            if may_look {
                 state.lookers += 1;
                 drop(state);
-                while looks < LOOKS && self.depth() == 0 {
-                    looks += 1;
-                    thread::yield_now();
-                }
+                may_look = self.look();
                 state = lock(&self.state);
                 state.lookers -= 1;
             } else {
@@ -231,6 +228,18 @@ impl Queue {
         if !state.is_closed() {
             state.refusal = None;
         }
+    }
+
+    /// Looks for a waiting job for a while; tells whether there was one.
+    fn look(&self) -> bool {
+        let until = Instant::now() + LOOK;
+        while self.depth() == 0 {
+            if Instant::now() >= until {
+                return false;
+            }
+            thread::yield_now();
+        }
+        true
     }
 
     fn take(&self, state: &mut State) -> Option<Job> {

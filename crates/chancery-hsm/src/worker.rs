@@ -143,7 +143,7 @@ fn report_failure(
 /// anything.
 fn serve<S: Session>(worker: usize, shared: &Shared, mut session: S) -> bool {
     let mut has_signed = false;
-    while let Some(mut work) = shared.queue.next(worker) {
+    while let Some(mut work) = shared.queue.next(worker, shared.record.is_fast()) {
         let trouble = match sign(shared, &mut session, &work.message) {
             Ok(signature) => {
                 has_signed = true;
