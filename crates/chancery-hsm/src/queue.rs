@@ -24,6 +24,12 @@ pub(crate) struct Job {
     pub(crate) ticket: Ticket,
 }
 
+impl Job {
+    fn is_abandoned(&self) -> bool {
+        self.ticket.completer.is_abandoned()
+    }
+}
+
 /// Who waits for a signature, since when and until when.
 #[derive(Debug)]
 pub(crate) struct Ticket {
@@ -95,10 +101,18 @@ impl Queue {
 
     /// Adds a job at the end, or hands its ticket back with the reason why not.
     pub(crate) fn push(&self, job: Job) -> Result<(), (Ticket, SignError)> {
+        // What is dropped wakes who listened once, and so is dropped after the lock.
+        let mut abandoned = Vec::new();
         let mut state = lock(&self.state);
         if let Some(refusal) = &state.refusal {
             let error = refusal.error();
             return Err((job.ticket, error));
+        }
+        if state.waiting.len() >= self.capacity {
+            // The oldest are given up first. To look at all would make refusals dear.
+            while let Some(oldest) = state.waiting.pop_front_if(|job| job.is_abandoned()) {
+                abandoned.push(oldest);
+            }
         }
         if state.waiting.len() >= self.capacity {
             let waiting = state.waiting.len();
@@ -124,6 +138,13 @@ impl Queue {
         let mut state = lock(&self.state);
         loop {
             if let Some(job) = self.take(&mut state) {
+                if job.is_abandoned() {
+                    drop(state);
+                    // This wakes who listened once, which must not be under the lock.
+                    drop(job);
+                    state = lock(&self.state);
+                    continue;
+                }
                 state.hands[worker] = Hand::Signing(job.ticket);
                 return Some(Work {
                     message: job.message,
@@ -243,13 +264,9 @@ impl Queue {
     }
 
     fn take(&self, state: &mut State) -> Option<Job> {
-        loop {
-            let job = state.waiting.pop_front()?;
-            self.depth.store(state.waiting.len(), Ordering::Release);
-            if !job.ticket.completer.is_abandoned() {
-                return Some(job);
-            }
-        }
+        let job = state.waiting.pop_front()?;
+        self.depth.store(state.waiting.len(), Ordering::Release);
+        Some(job)
     }
 
     fn take_expired(&self, state: &mut State, now: Instant) -> Vec<Ticket> {
