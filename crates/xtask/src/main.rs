@@ -11,6 +11,7 @@ use crate::workspace::Workspace;
 mod bench;
 mod ci;
 mod command;
+mod faults;
 mod foreign;
 mod fuzz;
 mod modules;
@@ -26,6 +27,7 @@ The project's own commands.
 
 cargo xtask test                         Set up what the tests need, then run all of them.
 cargo xtask modules [NAME]               Only the tests of real PKCS#11 modules, or of one.
+cargo xtask faults                       Only the signer over a PKCS#11 module with faults.
 cargo xtask ci                           What CI runs after `test`: fmt, clippy, docs, deny,
                                          feature powerset, fuzz smoke.
 cargo xtask tree                         Check which crates the published ones pull in.
@@ -63,6 +65,7 @@ fn run(mut arguments: lexopt::Parser) -> Result<ExitCode> {
         Some(Value(command)) => match command.string()?.as_str() {
             "test" => no_more(arguments).and_then(|()| test::run(&workspace)),
             "modules" => modules(&workspace, arguments),
+            "faults" => no_more(arguments).and_then(|()| faults::run(&workspace)),
             "ci" => no_more(arguments).and_then(|()| ci::run(&workspace)),
             "tree" => no_more(arguments)
                 .and_then(|()| tree::check(&workspace))
