@@ -1,7 +1,6 @@
 //! A key on a token, as the workers of a signer open it.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use chancery_hsm::{Device, DeviceError, DeviceErrorKind};
 
@@ -10,6 +9,7 @@ use crate::key_object::KeySelector;
 use crate::key_session::{KeySession, Proven};
 use crate::module::Access;
 use crate::module_error::ModuleError;
+use crate::sync::{Mutex, lock};
 use crate::token::Token;
 
 /// A key on a token, whose public half was pinned when it was opened first.
@@ -18,12 +18,21 @@ pub(crate) struct TokenDevice {
     key: KeySelector,
     proven: Proven,
     refuses_extractable: bool,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
     /// The module's epoch when a session was opened last, or could not be.
-    epoch: AtomicU64,
+    epoch: u64,
+    /// The key was not there when it was looked for last.
+    is_missing: bool,
+    /// It was not there all the time since a reset.
+    is_missing_since_reset: bool,
 }
 
 impl TokenDevice {
-    pub(crate) const fn new(
+    pub(crate) fn new(
         token: Token,
         key: KeySelector,
         proven: Proven,
@@ -34,7 +43,7 @@ impl TokenDevice {
             key,
             proven,
             refuses_extractable,
-            epoch: AtomicU64::new(0),
+            state: Mutex::new(State::default()),
         }
     }
 
@@ -72,13 +81,26 @@ impl Device for TokenDevice {
 
     fn open(&self) -> Result<KeySession, DeviceError> {
         let opened = self.open_key();
-        self.epoch
-            .store(self.token.module().epoch(), Ordering::Relaxed);
+        let mut state = lock(&self.state);
+        state.epoch = self.token.module().epoch();
+        state.is_missing = matches!(opened, Err(Pkcs11Error::NoKey { .. }));
+        state.is_missing_since_reset &= state.is_missing;
         Ok(opened?)
     }
 
+    /// A key that is not there may be there after a restart. If it is not, more of them would only
+    /// disturb the other signers of the module, which works.
     fn reset(&self) -> Result<(), DeviceError> {
-        let over = self.epoch.load(Ordering::Relaxed);
+        let mut state = lock(&self.state);
+        if state.is_missing_since_reset {
+            return Err(DeviceError::new(
+                DeviceErrorKind::KeyMissing,
+                "the module was started afresh already, and the key is still not there",
+            ));
+        }
+        state.is_missing_since_reset = state.is_missing;
+        let over = state.epoch;
+        drop(state);
         self.token.module().reset(over).map_err(|error| {
             DeviceError::new(
                 DeviceErrorKind::Failed,

@@ -7,7 +7,8 @@ use cryptoki::types::Ulong;
 
 use crate::error::Pkcs11Error;
 use crate::key_object::{
-    KeyObject, KeySelector, PublicKeyObject, default_algorithm, private_keys, public_keys,
+    KeyObject, KeySelector, PublicKeyObject, default_algorithm, describe_private_keys,
+    private_keys, public_keys,
 };
 use crate::key_session::prove;
 use crate::module::{Access, ModuleSession};
@@ -117,8 +118,6 @@ impl Token {
                 }
             }
         }
-        let names =
-            |keys: &mut dyn Iterator<Item = &KeyObject>| keys.map(KeyObject::name).collect();
         let wanted = format!("the key of thumbprint {kid}");
         let (key, half) = match matching.as_slice() {
             [(key, half)] => (*key, half),
@@ -126,7 +125,7 @@ impl Token {
                 return Err(Pkcs11Error::NoKey {
                     wanted,
                     token: found.name,
-                    found: names(&mut all.iter()),
+                    found: describe_private_keys(&session, &KeySelector::default())?,
                     is_logged_in: self.has_pin(),
                 });
             }
@@ -134,7 +133,7 @@ impl Token {
                 return Err(Pkcs11Error::SeveralKeys {
                     wanted,
                     token: found.name,
-                    found: names(&mut several.iter().map(|(key, _)| *key)),
+                    found: several.iter().map(|(key, _)| key.name()).collect(),
                 });
             }
         };

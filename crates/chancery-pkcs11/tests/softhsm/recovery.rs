@@ -1,7 +1,8 @@
 //! What befalls a token, while signers are at work.
 
 use std::fs;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -154,6 +155,42 @@ fn signer(hsm: &SoftHsm) -> HsmSigner {
         }
     });
     token.signer().label("key").options(options).open().unwrap()
+}
+
+/// A module that works is not started afresh time and again for a key that is not there.
+#[test]
+#[ignore = "needs SoftHSM; cargo xtask test sets it up"]
+fn a_key_that_was_destroyed_costs_the_others_one_restart() {
+    isolated(|hsm| {
+        let token = hsm.token();
+        let tries = Arc::new(AtomicUsize::new(0));
+        let open = |label: &str| {
+            let key = token.generate(KeyPair::P256, label, None).unwrap();
+            let tries = Arc::clone(&tries);
+            let options = HsmOptions::new().with_deadline(Duration::from_secs(2));
+            let options = options.on_event(move |event| {
+                if matches!(event, Event::SessionLost { .. }) {
+                    tries.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+            let signer = token.signer().label(label).options(options).open().unwrap();
+            (key, signer)
+        };
+        let (doomed, without) = open("doomed");
+        let (_, other) = open("other");
+        token.destroy(doomed.kid()).unwrap();
+        let input = SigningInput::new(Algorithm::Es256, b"header.payload");
+        for _ in 0..2 {
+            let error = without.sign(&input).unwrap_err();
+            assert_eq!(error.kind(), SignErrorKind::KeyMissing, "{error}");
+            signs(&other);
+        }
+        assert!(
+            tries.load(Ordering::Relaxed) > 8,
+            "it is looked for all the time"
+        );
+        assert_eq!(without.health().resets, 1);
+    });
 }
 
 /// Waits until every worker has a session, and none is at work on one.
