@@ -25,10 +25,21 @@ pub(crate) struct TokenDevice {
 struct State {
     /// The module's epoch when a session was opened last, or could not be.
     epoch: u64,
-    /// The key was not there when it was looked for last.
-    is_missing: bool,
-    /// It was not there all the time since a reset.
-    is_missing_since_reset: bool,
+    failure: Failure,
+    /// The failure has been one of the key since the module was started afresh.
+    was_reset_in_vain: bool,
+}
+
+/// What a session could not be opened for, as far as it decides whether a restart may help.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Failure {
+    /// Nothing, or anything else.
+    #[default]
+    Other,
+    /// The key is not there, or not alone.
+    Key,
+    /// There was no PIN.
+    Pin,
 }
 
 impl TokenDevice {
@@ -83,22 +94,30 @@ impl Device for TokenDevice {
         let opened = self.open_key();
         let mut state = lock(&self.state);
         state.epoch = self.token.module().epoch();
-        state.is_missing = matches!(opened, Err(Pkcs11Error::NoKey { .. }));
-        state.is_missing_since_reset &= state.is_missing;
+        state.failure = match &opened {
+            Err(Pkcs11Error::NoKey { .. } | Pkcs11Error::SeveralKeys { .. }) => Failure::Key,
+            Err(Pkcs11Error::Pin(_)) => Failure::Pin,
+            _ => Failure::Other,
+        };
+        state.was_reset_in_vain &= state.failure == Failure::Key;
         Ok(opened?)
     }
 
-    /// A key that is not there may be there after a restart. If it is not, more of them would only
-    /// disturb the other signers of the module, which works.
+    /// A key that is not there may be there after a restart. If it is not, more restarts would
+    /// only disturb the other signers of the module, which works.
     fn reset(&self) -> Result<(), DeviceError> {
         let mut state = lock(&self.state);
-        if state.is_missing_since_reset {
-            return Err(DeviceError::new(
-                DeviceErrorKind::KeyMissing,
-                "the module was started afresh already, and the key is still not there",
-            ));
+        let useless = match state.failure {
+            Failure::Pin => Some("the module is not started afresh for want of a PIN"),
+            Failure::Key if state.was_reset_in_vain => {
+                Some("the module was started afresh already, which did not bring the key")
+            }
+            _ => None,
+        };
+        if let Some(reason) = useless {
+            return Err(DeviceError::new(DeviceErrorKind::Failed, reason));
         }
-        state.is_missing_since_reset = state.is_missing;
+        state.was_reset_in_vain = state.failure == Failure::Key;
         let over = state.epoch;
         drop(state);
         self.token.module().reset(over).map_err(|error| {
