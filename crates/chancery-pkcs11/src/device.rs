@@ -1,6 +1,7 @@
 //! A key on a token, as the workers of a signer open it.
 
 use std::fmt;
+use std::time::{Duration, Instant};
 
 use chancery_hsm::{Device, DeviceError, DeviceErrorKind};
 
@@ -11,6 +12,9 @@ use crate::module::Access;
 use crate::module_error::ModuleError;
 use crate::sync::{Mutex, lock};
 use crate::token::Token;
+
+/// Between two restarts for a key that is not there.
+const PAUSE: Duration = Duration::from_secs(5);
 
 /// A key on a token, whose public half was pinned when it was opened first.
 pub(crate) struct TokenDevice {
@@ -26,8 +30,8 @@ struct State {
     /// The module's epoch when a session was opened last, or could not be.
     epoch: u64,
     failure: Failure,
-    /// The failure has been one of the key since the module was started afresh.
-    was_reset_in_vain: bool,
+    /// When the module was started afresh, where the failure has been one of the key since.
+    reset_in_vain: Option<Instant>,
 }
 
 /// What a session could not be opened for, as far as it decides whether a restart may help.
@@ -99,25 +103,29 @@ impl Device for TokenDevice {
             Err(Pkcs11Error::Pin(_)) => Failure::Pin,
             _ => Failure::Other,
         };
-        state.was_reset_in_vain &= state.failure == Failure::Key;
+        if state.failure != Failure::Key {
+            state.reset_in_vain = None;
+        }
         Ok(opened?)
     }
 
-    /// A key that is not there may be there after a restart. If it is not, more restarts would
-    /// only disturb the other signers of the module, which works.
+    /// A key that is not there may be there after a restart. If it is not, the module works all the
+    /// same, and restarts disturb its other signers, so they become rare.
     fn reset(&self) -> Result<(), DeviceError> {
         let mut state = lock(&self.state);
         let useless = match state.failure {
             Failure::Pin => Some("the module is not started afresh for want of a PIN"),
-            Failure::Key if state.was_reset_in_vain => {
-                Some("the module was started afresh already, which did not bring the key")
+            Failure::Key => {
+                let is_recent = |reset: Instant| reset.elapsed() < PAUSE;
+                let reason = "the module was started afresh just now, which did not bring the key";
+                state.reset_in_vain.is_some_and(is_recent).then_some(reason)
             }
-            _ => None,
+            Failure::Other => None,
         };
         if let Some(reason) = useless {
             return Err(DeviceError::new(DeviceErrorKind::Failed, reason));
         }
-        state.was_reset_in_vain = state.failure == Failure::Key;
+        state.reset_in_vain = (state.failure == Failure::Key).then(Instant::now);
         let over = state.epoch;
         drop(state);
         self.token.module().reset(over).map_err(|error| {

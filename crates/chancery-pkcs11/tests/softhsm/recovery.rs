@@ -157,7 +157,7 @@ fn signer(hsm: &SoftHsm) -> HsmSigner {
 /// A module that works is not started afresh time and again for a key that is not there.
 #[test]
 #[ignore = "needs SoftHSM; cargo xtask test sets it up"]
-fn a_key_that_was_destroyed_costs_the_others_one_restart() {
+fn a_key_that_was_destroyed_costs_the_others_few_restarts() {
     isolated(|hsm| {
         let token = hsm.token();
         let tries = Arc::new(AtomicUsize::new(0));
@@ -176,7 +176,8 @@ fn a_key_that_was_destroyed_costs_the_others_one_restart() {
         let (doomed, without) = open("doomed");
         let (_, other) = open("other");
         token.destroy(doomed.kid()).unwrap();
-        for _ in 0..2 {
+        let began = Instant::now();
+        for _ in 0..4 {
             says_that_the_key_is_missing(&without);
             signs(&other);
         }
@@ -184,7 +185,9 @@ fn a_key_that_was_destroyed_costs_the_others_one_restart() {
             tries.load(Ordering::Relaxed) > 8,
             "it is looked for all the time"
         );
-        assert_eq!(without.health().resets, 1);
+        let most = 1 + began.elapsed().as_secs() / 5;
+        let resets = without.health().resets;
+        assert!((1..=most).contains(&resets), "{resets} of {most}");
     });
 }
 
