@@ -15,7 +15,7 @@ use chancery_hsm::State;
 use crate::bench::Bench;
 use crate::case::{Expected, Scenario};
 use crate::incident::{self, Incident};
-use crate::load::{Call, Canary, Load, Outcome};
+use crate::load::{Call, Load, Outcome};
 
 /// How late a call may return.
 pub(crate) const TOLERANCE: Duration = Duration::from_millis(50);
@@ -40,8 +40,8 @@ pub(crate) struct Report {
     pub(crate) figures: Vec<String>,
     /// What is not as it has to be.
     pub(crate) problems: Vec<String>,
-    /// The number of calls that returned too late.
-    pub(crate) late: usize,
+    /// What is not as it has to be either, but may be so because the machine kept threads waiting.
+    pub(crate) delays: Vec<String>,
     /// How long a thread overslept that does nothing but sleep.
     pub(crate) overslept: Duration,
 }
@@ -52,7 +52,7 @@ impl Report {
     }
 
     pub(crate) fn verdict(&self) -> Verdict {
-        if self.problems.is_empty() && self.late == 0 {
+        if self.problems.is_empty() && self.delays.is_empty() {
             Verdict::Passed
         } else if self.problems.is_empty() && self.overslept >= TOLERANCE / 2 {
             Verdict::Starved
@@ -67,14 +67,30 @@ impl Report {
         }
     }
 
-    /// Counts the calls that did not return in time.
-    pub(crate) fn count_late<'a>(
+    /// As [`Report::check`], for what may be due to the machine, should it have kept threads
+    /// waiting.
+    pub(crate) fn check_time(&mut self, holds: bool, problem: impl fmt::Display) {
+        if !holds {
+            self.delays.push(problem.to_string());
+        }
+    }
+
+    /// Every call returns by its deadline.
+    pub(crate) fn check_deadlines<'a>(
         &mut self,
-        calls: impl Iterator<Item = &'a Call>,
+        calls: impl Iterator<Item = &'a Call> + Clone,
         deadline: Duration,
     ) {
-        let is_late = |call: &&Call| call.took > deadline + TOLERANCE;
-        self.late = calls.filter(is_late).count();
+        let longest = calls.clone().map(|call| call.took).max();
+        let overrun = longest.unwrap_or_default().saturating_sub(deadline);
+        self.figure(format!("overrun {} ms", overrun.as_millis()));
+        let late = calls
+            .filter(|call| call.took > deadline + TOLERANCE)
+            .count();
+        self.check_time(
+            late == 0,
+            format_args!("{late} calls returned more than {TOLERANCE:?} after their deadline"),
+        );
     }
 
     /// What holds whatever happens.
@@ -99,8 +115,7 @@ impl Report {
 pub(crate) enum Verdict {
     Passed,
     Failed,
-    /// Calls returned too late, but the machine let threads sleep for too long at the same time,
-    /// so that it proves nothing.
+    /// What is not as it has to be may be due to the machine, so that it proves nothing.
     Starved,
 }
 
@@ -137,19 +152,20 @@ pub(crate) fn run(scenario: &Scenario) -> Report {
     let benches: Vec<_> = (0..scenario.signers).map(open).collect();
     let loads: Vec<_> = benches.iter().map(Load::start).collect();
     if !all_sign_since(&loads, Instant::now(), RECOVERY) || !have_all_sessions(&benches) {
-        report.problems.push("no load before the fault".to_owned());
+        report.check_time(false, "no load before the fault");
         return report;
     }
-    let canary = Canary::start();
     let course = take_course(scenario, faults, &loads, &mut report);
     let timeout = scenario.deadline + TOLERANCE;
     let (calls, missing): (Vec<_>, Vec<_>) =
         loads.into_iter().map(|load| load.stop(timeout)).unzip();
-    report.overslept = canary.stop();
     let missing: usize = missing.iter().sum();
-    report.check(missing == 0, format_args!("{missing} calls never returned"));
+    if missing > 0 {
+        report.check_time(false, format_args!("{missing} calls never returned"));
+        return report;
+    }
 
-    let calls: Vec<_> = calls.into_iter().flatten().flatten().collect();
+    let calls: Vec<_> = calls.into_iter().flatten().collect();
     judge_calls(scenario, &course, &calls, &mut report);
     for bench in &benches {
         judge_signer(scenario, bench, &mut report);
@@ -201,13 +217,13 @@ fn take_course(scenario: &Scenario, faults: Faults, loads: &[Load], report: &mut
     for (fault, injection) in injections {
         let injected = injection.end();
         report.figure(format!("{} {injected}", fault.function.name()));
-        report.check(injected > 0, format_args!("{fault:?} never happened"));
+        report.check_time(injected > 0, format_args!("{fault:?} never happened"));
     }
     let ended = Instant::now();
     let failures = failed_signatures(faults) - failures;
     if scenario.incident != Incident::None {
         report.figure(format!("device errors {failures}"));
-        report.check(failures > 0, "the incident made no call fail");
+        report.check_time(failures > 0, "the incident made no call fail");
     }
 
     let for_good = matches!(scenario.expected, Expected::RefusesForGood(_));
@@ -229,21 +245,22 @@ fn judge_calls(scenario: &Scenario, course: &Course, calls: &[Call], report: &mu
     let calls = || calls.iter();
     let signed = calls().filter(|call| call.is_signed()).count();
     let mut failed: BTreeMap<String, usize> = BTreeMap::new();
+    let mut wrong: BTreeMap<&str, usize> = BTreeMap::new();
     for call in calls() {
         match &call.outcome {
             Outcome::Signed => {}
             Outcome::Failed(kind) => *failed.entry(format!("{kind:?}")).or_default() += 1,
-            Outcome::Wrong(what) => report.problems.push(what.clone()),
+            Outcome::Wrong(what) => *wrong.entry(what).or_default() += 1,
         }
+    }
+    for (what, count) in wrong {
+        report.problems.push(format!("{count} times: {what}"));
     }
     report.figure(format!("signed {signed}"));
     let failures: usize = failed.values().sum();
     report.figure(format!("failed {failures} {failed:?}"));
 
-    let longest = calls().map(|call| call.took).max().unwrap_or_default();
-    let overrun = longest.saturating_sub(scenario.deadline);
-    report.figure(format!("overrun {} ms", overrun.as_millis()));
-    report.count_late(calls(), scenario.deadline);
+    report.check_deadlines(calls(), scenario.deadline);
 
     let during = |call: &&Call| call.began >= course.in_force && call.ended() <= course.ended;
     let signed_during = calls()
@@ -258,8 +275,8 @@ fn judge_calls(scenario: &Scenario, course: &Course, calls: &[Call], report: &mu
             );
         }
         Expected::SignsOn { failed } => {
-            report.check(signed_during > 0, "nothing was signed during the fault");
-            report.check(
+            report.check_time(signed_during > 0, "nothing was signed during the fault");
+            report.check_time(
                 failures <= failed,
                 format_args!("more than {failed} calls failed"),
             );
@@ -284,9 +301,10 @@ fn judge_calls(scenario: &Scenario, course: &Course, calls: &[Call], report: &mu
         }
     }
     let Some(all_sign) = course.all_sign else {
-        report.problems.push(format!(
-            "callers wait longer than {RECOVERY:?} after the end"
-        ));
+        report.check_time(
+            false,
+            format_args!("callers wait longer than {RECOVERY:?} after the end"),
+        );
         return;
     };
     let first = calls()
@@ -303,7 +321,7 @@ fn judge_calls(scenario: &Scenario, course: &Course, calls: &[Call], report: &mu
     let relapses = calls()
         .filter(|call| call.began >= recovered && !call.is_signed())
         .count();
-    report.check(
+    report.check_time(
         relapses == 0,
         format_args!("{relapses} calls failed after the recovery"),
     );
@@ -321,14 +339,14 @@ fn judge_refusal<'a>(
             Outcome::Failed(found) if *found == kind => told += 1,
             Outcome::Failed(found) => {
                 let problem = format!("callers were told {found:?} instead of {kind:?}");
-                if !report.problems.contains(&problem) {
-                    report.problems.push(problem);
+                if !report.delays.contains(&problem) {
+                    report.delays.push(problem);
                 }
             }
             _ => {}
         }
     }
-    report.check(told > 0, format_args!("nobody was told {kind:?}"));
+    report.check_time(told > 0, format_args!("nobody was told {kind:?}"));
 }
 
 fn judge_signer(scenario: &Scenario, bench: &Bench, report: &mut Report) {
@@ -339,7 +357,7 @@ fn judge_signer(scenario: &Scenario, bench: &Bench, report: &mut Report) {
         Expected::RefusesForGood(_) => State::Refusing,
         _ => State::Ready,
     };
-    report.check(
+    report.check_time(
         health.state == expected,
         format_args!(
             "the signer says that it is {}, not {expected}",
@@ -382,7 +400,7 @@ fn drop_signer(bench: Arc<Bench>, report: &mut Report) {
     let start = Instant::now();
     drop(bench);
     let took = start.elapsed();
-    report.check(
+    report.check_time(
         took <= DROP,
         format_args!("the signer took {took:?} to be dropped"),
     );

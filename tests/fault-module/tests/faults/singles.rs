@@ -12,7 +12,7 @@ use cryptoki_sys::{CKR_DEVICE_ERROR, CKR_PIN_LOCKED};
 use crate::bench::{self, Bench};
 use crate::case::Case;
 use crate::incident::{self, Incident};
-use crate::load::{Canary, Load, Outcome};
+use crate::load::{Load, Outcome};
 use crate::report::{Report, TOLERANCE};
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -48,7 +48,6 @@ fn spoil(key_pair: KeyPair, count: u64) -> Report {
         Arc::new(signer.unwrap()),
     ));
     let load = Load::start(&bench);
-    let canary = Canary::start();
 
     let start = Instant::now();
     let spoiling = bench.faults.inject(Fault {
@@ -63,14 +62,13 @@ fn spoil(key_pair: KeyPair, count: u64) -> Report {
     let took = start.elapsed();
     let ended = Instant::now();
     let signs = load.all_sign_since(ended, ended + Duration::from_secs(2));
-    report.check(signs, "callers wait longer than 2 s after the end");
+    report.check_time(signs, "callers wait longer than 2 s after the end");
     let withheld = bench.signer.health().withheld;
     let (calls, missing) = load.stop(deadline + TOLERANCE);
-    report.overslept = canary.stop();
-    report.check(missing == 0, format_args!("{missing} calls never returned"));
+    report.check_time(missing == 0, format_args!("{missing} calls never returned"));
 
-    let calls = || calls.iter().flatten();
-    report.count_late(calls(), deadline);
+    let calls = || calls.iter();
+    report.check_deadlines(calls(), deadline);
     let signed = calls().filter(|call| call.is_signed()).count();
     let released: Vec<_> = calls()
         .filter(|call| matches!(call.outcome, Outcome::Wrong(_)))
@@ -79,11 +77,11 @@ fn spoil(key_pair: KeyPair, count: u64) -> Report {
         "spoiled {spoiled}, withheld {withheld}, signed {signed}"
     ));
     report.figure(format!("{} ms", took.as_millis()));
-    report.check(
+    report.check_time(
         withheld >= count,
         format_args!("only {withheld} of {count} withheld in {TIMEOUT:?}"),
     );
-    report.check(signed > 0, "nothing was signed");
+    report.check_time(signed > 0, "nothing was signed");
     report.check(
         released.is_empty(),
         format_args!("{} released: {:?}", released.len(), released.first()),
@@ -116,7 +114,7 @@ fn drop_while_hung() -> Report {
     let took = start.elapsed();
     report.figure(format!("dropped in {} ms", took.as_millis()));
     let most = Duration::from_millis(1200);
-    report.check(took <= most, format_args!("longer than {most:?}"));
+    report.check_time(took <= most, format_args!("longer than {most:?}"));
     drop(hanging);
     // The workers that hung close their sessions once they can; one stays for the login.
     let end = Instant::now() + Duration::from_secs(2);
