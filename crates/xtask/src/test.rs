@@ -43,6 +43,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
     let mut tally = Tally::default();
     let skipped = tally.cargo_test(&mut cargo);
     modules::test_all(workspace, &foreign, &mut tally);
+    tally.cargo_test(&mut models(workspace));
 
     // The seeds, and what a fuzzer found, are replayed without the fuzzer.
     tally.cargo_test(satellite(workspace, "fuzz").arg("--no-default-features"));
@@ -60,6 +61,18 @@ pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
     }
     println!("{tally}");
     Ok(tally.exit_code())
+}
+
+/// Tries many interleavings of threads over what devices share. The model checker stands in for the
+/// locks of the standard library, so what it builds is kept apart.
+fn models(workspace: &Workspace) -> Command {
+    let mut cargo = workspace.cargo(&["test", "--lib", "--no-fail-fast"]);
+    cargo
+        .args(["--package", "chancery-hsm", "--package", "chancery-pkcs11"])
+        .env("RUSTFLAGS", "--cfg chancery_shuttle")
+        .arg("--target-dir")
+        .arg(workspace.target().join("shuttle"));
+    cargo
 }
 
 /// Tests a workspace beside the main one. It would build into a folder of its own, and what both
