@@ -33,6 +33,7 @@ pub(crate) struct Load {
 pub(crate) struct Call {
     pub(crate) began: Instant,
     pub(crate) took: Duration,
+    pub(crate) is_async: bool,
     pub(crate) outcome: Outcome,
 }
 
@@ -108,6 +109,7 @@ struct Work {
 struct Issued {
     began: Instant,
     took: Duration,
+    is_async: bool,
     outcome: Result<Token, IssueError>,
 }
 
@@ -132,10 +134,10 @@ impl Load {
                 results: results.clone(),
                 unverified: Arc::clone(&unverified),
             };
-            if number % 2 == 0 {
-                thread::spawn(move || work.block());
-            } else {
+            if is_async(number) {
                 runtime.spawn(work.poll());
+            } else {
+                thread::spawn(move || work.block());
             }
         }
         let verifier = {
@@ -224,6 +226,7 @@ impl Work {
         let issued = Issued {
             began,
             took,
+            is_async: is_async(self.number),
             outcome,
         };
         self.results.send(issued).unwrap();
@@ -243,13 +246,28 @@ impl Work {
     }
 }
 
+/// Every other caller is async.
+const fn is_async(caller: usize) -> bool {
+    !caller.is_multiple_of(2)
+}
+
+static WRONG_TOKENS: AtomicUsize = AtomicUsize::new(0);
+
+/// How many tokens callers have got so far that do not verify with the published key.
+pub(crate) fn wrong_tokens() -> usize {
+    WRONG_TOKENS.load(Ordering::SeqCst)
+}
+
 /// Judges what the callers got, until the last of them has ended.
 fn verify(bench: &Bench, issued: Receiver<Issued>, unverified: &AtomicUsize) -> Vec<Call> {
     let judge = |issued: Issued| {
         let outcome = match issued.outcome {
             Ok(token) => match bench.verify(token.as_str()) {
                 Ok(()) => Outcome::Signed,
-                Err(error) => Outcome::Wrong(format!("a token that does not verify: {error}")),
+                Err(error) => {
+                    WRONG_TOKENS.fetch_add(1, Ordering::SeqCst);
+                    Outcome::Wrong(format!("a token that does not verify: {error}"))
+                }
             },
             Err(IssueError::Sign(error)) => Outcome::Failed(error.kind()),
             Err(error) => Outcome::Wrong(error.to_string()),
@@ -257,6 +275,7 @@ fn verify(bench: &Bench, issued: Receiver<Issued>, unverified: &AtomicUsize) -> 
         let call = Call {
             began: issued.began,
             took: issued.took,
+            is_async: issued.is_async,
             outcome,
         };
         unverified.fetch_sub(1, Ordering::Relaxed);

@@ -7,9 +7,10 @@ use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use chancery_fault_module::SoftHsm;
+use chancery_fault_module::{Faults, SoftHsm};
 
 use crate::case::{Case, Kind};
+use crate::course;
 use crate::load::Canary;
 use crate::report::{self, Verdict};
 
@@ -32,10 +33,11 @@ pub(crate) fn run_here(case: &Case) -> ExitCode {
     report::count_panics();
     let canary = Canary::start();
     let mut report = match &case.kind {
-        Kind::Loaded(scenario) => report::run(scenario),
+        Kind::Loaded(scenario) => course::run(scenario),
         Kind::Single(run) => run(),
     };
     report.overslept = canary.stop();
+    report.check_always(Faults::load().unwrap());
     println!("{}", report.figures.join(", "));
     for problem in report.problems.iter().chain(&report.delays) {
         println!("  {problem}");
