@@ -28,8 +28,9 @@ pub(crate) struct TokenSelector {
 /// A token that was found, in its slot.
 pub(crate) struct FoundToken {
     pub(crate) slot: Slot,
-    /// Tells it from the other tokens of the module, as long as it is not initialised anew.
-    pub(crate) identity: String,
+    /// Tells it from the other tokens of the module, as long as it is not initialised anew. `None`
+    /// where its description cannot be read.
+    pub(crate) identity: Option<String>,
     /// What errors call it.
     pub(crate) name: String,
     /// The number of sessions that it can have beside those that are open; `None` when it does not
@@ -168,20 +169,20 @@ impl FoundToken {
         let Some(info) = info else {
             return Self {
                 slot,
-                identity: format!("slot {slot}"),
+                identity: None,
                 name: format!("the token in slot {slot}"),
                 free_sessions: None,
             };
         };
         Self {
             slot,
-            identity: format!(
+            identity: Some(format!(
                 "{}\0{}\0{}\0{}",
                 info.manufacturer_id(),
                 info.model(),
                 info.serial_number(),
                 info.label()
-            ),
+            )),
             name: format!(
                 "the token `{}` (serial `{}`, slot {slot})",
                 info.label(),

@@ -132,7 +132,7 @@ impl Token {
         let found = selector.find(module)?;
         let session = module.open_session(found.slot, access)?;
         if let Some(pin) = pin {
-            let login = module.login(&found.identity);
+            let login = module.logins().of(found.slot, found.identity.as_deref());
             login.ensure(module, &session, found.slot, pin, &found.name)?;
         }
         Ok((session, found))
