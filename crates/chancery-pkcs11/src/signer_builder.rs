@@ -8,8 +8,8 @@ use chancery_hsm::{HsmOptions, HsmSigner};
 
 use crate::device::TokenDevice;
 use crate::error::Pkcs11Error;
-use crate::key_object::{KeyObject, KeySelector, default_algorithm};
-use crate::key_session::{Proven, prove};
+use crate::key_object::{KeyObject, KeySelector};
+use crate::key_session::{Proven, Which, prove, prove_any};
 use crate::module::Access;
 use crate::selector::FoundToken;
 use crate::token::Token;
@@ -142,15 +142,11 @@ impl SignerBuilder {
         }
         let halves = key.public_halves(&session)?.map_err(unusable)?;
         drop(session);
-        let algorithm = self
-            .algorithm
-            .or_else(|| {
-                halves
-                    .first()
-                    .map(|half| default_algorithm(half.key_type()))
-            })
-            .unwrap_or(Algorithm::Es256);
-        let proven = prove(&self.token, &self.key, &key, &halves, algorithm)?;
+        let which = Which::Selected(&self.key);
+        let proven = match self.algorithm {
+            Some(algorithm) => prove(&self.token, which, &key, &halves.keys, algorithm),
+            None => prove_any(&self.token, which, &key, &halves.keys),
+        }?;
         Ok((proven, token))
     }
 }

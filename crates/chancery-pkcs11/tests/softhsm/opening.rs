@@ -8,7 +8,7 @@ use cryptoki::object::Attribute;
 
 use crate::support::{LABEL, PIN, SoftHsm, isolated, said};
 
-const P256: &[u8] = &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
+pub(crate) const P256: &[u8] = &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
 const P521: &[u8] = &[0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x23];
 const SECP256K1: &[u8] = &[0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x0a];
 
@@ -297,6 +297,15 @@ fn extractable_keys_are_warned_of_or_refused() {
                     .any(|key| key.label() == label && key.is_extractable())
             );
         }
+        let module = hsm.module.display();
+        let uri =
+            format!("pkcs11:token={LABEL};object=extractable?module-path={module}&pin-value={PIN}");
+        let uri = uri.parse().unwrap();
+        chancery_pkcs11::open(&uri, HsmOptions::new()).unwrap();
+        let signer = Token::from_uri(&uri).unwrap().signer().uri(&uri).unwrap();
+        assert_eq!(signer.warnings().unwrap().len(), 1);
+        let refused = signer.refuse_extractable().open();
+        assert!(matches!(refused, Err(Pkcs11Error::Extractable { .. })));
         let key = token.generate(KeyPair::P256, "safe", None).unwrap();
         assert!(!key.is_extractable() && !key.was_extractable());
         assert_eq!(token.signer().label("safe").warnings().unwrap(), []);
@@ -341,7 +350,7 @@ fn a_mismatched_public_half_fails_the_self_test() {
 }
 
 /// Generates with a bare binding what the crate itself would not.
-fn generate(
+pub(crate) fn generate(
     hsm: &SoftHsm,
     mechanism: &Mechanism<'_>,
     kind: &[Attribute],
