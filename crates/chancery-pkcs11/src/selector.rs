@@ -8,6 +8,7 @@ use cryptoki::slot::{Limit, Slot, SlotInfo, TokenInfo};
 use crate::error::Pkcs11Error;
 use crate::module::Module;
 use crate::module_error::{CallError, ModuleError};
+use crate::uri::merge;
 
 /// What a token has to be like. All that is named must match.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,6 +40,39 @@ pub(crate) struct FoundToken {
 }
 
 impl TokenSelector {
+    /// Adds what a URI names.
+    pub(crate) fn merge(&mut self, named: &Self) -> Result<(), Pkcs11Error> {
+        const CONTRADICTION: &str = "it names another token, slot or library than the builder it \
+                                     is added to; name each but once";
+        let Self {
+            label,
+            manufacturer,
+            serial,
+            model,
+            slot_id,
+            slot_manufacturer,
+            slot_description,
+            library_manufacturer,
+            library_description,
+            library_version,
+        } = named;
+        for (known, named) in [
+            (&mut self.label, label),
+            (&mut self.manufacturer, manufacturer),
+            (&mut self.serial, serial),
+            (&mut self.model, model),
+            (&mut self.slot_manufacturer, slot_manufacturer),
+            (&mut self.slot_description, slot_description),
+            (&mut self.library_manufacturer, library_manufacturer),
+            (&mut self.library_description, library_description),
+        ] {
+            merge(known, named.as_ref(), CONTRADICTION)?;
+        }
+        merge(&mut self.slot_id, slot_id.as_ref(), CONTRADICTION)?;
+        let version = library_version.as_ref();
+        merge(&mut self.library_version, version, CONTRADICTION)
+    }
+
     /// Finds the one token that matches. It is looked up each time, since slots are renumbered
     /// when tokens come and go.
     pub(crate) fn find(&self, module: &Module) -> Result<FoundToken, Pkcs11Error> {

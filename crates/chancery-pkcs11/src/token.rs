@@ -55,7 +55,8 @@ impl Token {
         }
     }
 
-    /// Opens the token that a URI names, with the module and the PIN that it names.
+    /// Opens the token that a URI names, with the module and the PIN that it names. To add what a
+    /// URI cannot say, such as a PIN from a callback, use [`TokenBuilder::uri`].
     ///
     /// # Errors
     /// [`Pkcs11Error::Uri`] when the URI names no module, and those of [`TokenBuilder::open`].
@@ -64,13 +65,7 @@ impl Token {
             reason: "it has no `module-path`, which says where the module's library is; \
                      `module-name` alone does not",
         })?;
-        TokenBuilder {
-            module: Path::new(module).to_owned(),
-            selector: uri.token().clone(),
-            pin: uri.pin(),
-            reserved: None,
-        }
-        .open()
+        Self::builder(module).uri(uri)?.open()
     }
 
     /// The keys on the token that can sign tokens.
@@ -316,6 +311,42 @@ impl TokenBuilder {
         self
     }
 
+    /// Adds the token and the PIN that a URI names. What no URI can say is said beside it:
+    ///
+    /// ```no_run
+    /// use chancery_pkcs11::{Pin, Pkcs11Uri, Token};
+    ///
+    /// let uri: Pkcs11Uri = "pkcs11:token=issuer;object=tokens-2026".parse()?;
+    /// let token = Token::builder("/usr/lib/softhsm/libsofthsm2.so")
+    ///     .uri(&uri)?
+    ///     .pin(Pin::callback(|| Ok("1234".to_owned())))
+    ///     .open()?;
+    /// let signer = token.signer().uri(&uri)?.open()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Pkcs11Error::Uri`] when the URI names another module or token than was named before, or a
+    /// PIN where there is one already.
+    pub fn uri(mut self, uri: &Pkcs11Uri) -> Result<Self, Pkcs11Error> {
+        let contradiction = |reason| Err(Pkcs11Error::Uri { reason });
+        if uri
+            .module_path()
+            .is_some_and(|path| Path::new(path) != self.module)
+        {
+            return contradiction("its `module-path` is not the module of the builder");
+        }
+        self.selector.merge(uri.token())?;
+        match uri.pin() {
+            Some(_) if self.pin.is_some() => {
+                return contradiction("it names a PIN, and the builder has one already");
+            }
+            Some(pin) => self.pin = Some(pin),
+            None => {}
+        }
+        Ok(self)
+    }
+
     /// Where the user PIN comes from. Without it there is no login.
     ///
     /// A login counts for the whole process: while anybody in it is logged in to the token, the
@@ -335,7 +366,10 @@ impl TokenBuilder {
 
     /// Loads the module where it is not loaded yet, finds the token, and logs in.
     ///
-    /// A PIN that the token refused is not tried a second time by this process, whoever asks.
+    /// A PIN that the token refused is not tried a second time by this process, whoever asks. It
+    /// counts as refused too when the login fails with any other code, and the token says that it
+    /// has counted a wrong PIN (`CKF_USER_PIN_COUNT_LOW`, `CKF_USER_PIN_FINAL_TRY`,
+    /// `CKF_USER_PIN_LOCKED`; PKCS#11 3.1 §3.2).
     ///
     /// # Errors
     /// [`Pkcs11Error`]: the module cannot be loaded, no token or several match, there is no PIN, or
