@@ -1,0 +1,394 @@
+//! Sessions with a device.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use yubihsm::authentication::Key;
+use zeroize::Zeroize as _;
+
+use crate::channel::{Challenge, Channel, Cryptogram};
+use crate::connector::{Connector, Route};
+use crate::error::{DeviceCode, YubiHsmError};
+use crate::password::Password;
+use crate::wire;
+
+/// The most sessions that one [`YubiHsm`](crate::YubiHsm) takes of the 16 that a device has, so
+/// that others find some left.
+pub const MOST_SESSIONS: usize = 12;
+
+/// The device forgets a session that was idle for so long.
+const EXPIRY: Duration = Duration::from_secs(30);
+
+/// A session that was idle for so long is replaced before it is used again.
+const IDLE_LIMIT: Duration = Duration::from_secs(25);
+
+/// A MAC of 8 bytes is safe for so many commands (GPC_SPE_014 leaves the number to the host).
+const MOST_COMMANDS: u32 = 1 << 20;
+
+/// How often in a row a device that has proved that it knows the password may fail to, before the
+/// password counts as wrong. The recovery ladder spreads these tries over about a second.
+const MOST_UNPROVEN: usize = 8;
+
+/// What is needed to open sessions, shared by all that use a device.
+pub(crate) struct Access {
+    pub(crate) route: Route,
+    pub(crate) authentication_key: u16,
+    key: Key,
+    slots: Arc<AtomicUsize>,
+    trust: Trust,
+}
+
+impl Access {
+    pub(crate) fn new(
+        route: Route,
+        authentication_key: u16,
+        password: &Password,
+    ) -> Result<Self, YubiHsmError> {
+        let password = password.read()?;
+        Ok(Self {
+            route,
+            authentication_key,
+            key: Key::derive_from_password(password.as_bytes()),
+            slots: Arc::default(),
+            trust: Trust::default(),
+        })
+    }
+
+    fn long_lived(&self) -> &[u8; 32] {
+        // The library's key has this length; a slice of it always is as long.
+        self.key.as_secret_slice().first_chunk().unwrap_or(&[0; 32])
+    }
+}
+
+impl fmt::Debug for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Access")
+            .field("route", &format_args!("{}", self.route))
+            .field("authentication_key", &self.authentication_key)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether the password is known to be right, or wrong.
+///
+/// A wrong password shows as a device that does not prove that it knows it. So does a damaged
+/// answer, which must not stop a signer for good; hence, once the password has been right, it
+/// takes several such answers in a row.
+#[derive(Default)]
+struct Trust {
+    /// 0 before the first proof, 1 after one, and 1 more for each failure since.
+    state: AtomicUsize,
+}
+
+impl Trust {
+    const LATCHED: usize = usize::MAX;
+
+    fn is_latched(&self) -> bool {
+        self.state.load(Ordering::Acquire) == Self::LATCHED
+    }
+
+    fn proved(&self) {
+        self.state.store(1, Ordering::Release);
+    }
+
+    /// Whether the password counts as wrong from now on.
+    fn failed(&self) -> bool {
+        let next = |state| match state {
+            0 | Self::LATCHED => Self::LATCHED,
+            failures if failures >= MOST_UNPROVEN => Self::LATCHED,
+            failures => failures + 1,
+        };
+        // The closure always gives a value, so this does not fail.
+        let _ = self
+            .state
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |state| Some(next(state)));
+        self.is_latched()
+    }
+}
+
+/// One of the sessions that this process may have.
+struct Slot(Arc<AtomicUsize>);
+
+impl Slot {
+    fn take(slots: &Arc<AtomicUsize>) -> Result<Self, YubiHsmError> {
+        slots
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |taken| {
+                (taken < MOST_SESSIONS).then_some(taken + 1)
+            })
+            .map(|_| Self(Arc::clone(slots)))
+            .map_err(|_| YubiHsmError::SessionLimit { most: MOST_SESSIONS })
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// A session with a device, closed when dropped.
+pub(crate) struct Link {
+    access: Arc<Access>,
+    /// `None` once it is closed.
+    open: Option<Open>,
+    last_used: Instant,
+}
+
+struct Open {
+    connector: Connector,
+    channel: Channel,
+    /// What is outstanding, while an answer is.
+    doubt: Option<Doubt>,
+    _slot: Slot,
+}
+
+/// What the device may or may not have seen.
+enum Doubt {
+    Authentication,
+    /// A command, and the channel as it was before.
+    Command(Box<Channel>),
+}
+
+impl Link {
+    /// Connects and authenticates.
+    pub(crate) fn open(access: &Arc<Access>) -> Result<Self, YubiHsmError> {
+        let wrong_password = YubiHsmError::WrongPassword {
+            authentication_key: access.authentication_key,
+        };
+        if access.trust.is_latched() {
+            return Err(wrong_password);
+        }
+        let slot = Slot::take(&access.slots)?;
+        let connector = access.route.connector();
+        let (mut channel, cryptogram) = create(access, &connector)?;
+        if !channel.is_card_cryptogram(&cryptogram) {
+            release_unauthenticated(&connector, channel.session());
+            return Err(if access.trust.failed() {
+                wrong_password
+            } else {
+                YubiHsmError::Unproven {
+                    authentication_key: access.authentication_key,
+                }
+            });
+        }
+        access.trust.proved();
+        let message = channel.authenticate();
+        // From here on the session is worth closing, even if the answer gets lost.
+        let mut link = Self {
+            access: Arc::clone(access),
+            open: Some(Open {
+                connector,
+                channel,
+                doubt: Some(Doubt::Authentication),
+                _slot: slot,
+            }),
+            last_used: Instant::now(),
+        };
+        link.authenticate(message)?;
+        Ok(link)
+    }
+
+    fn authenticate(&mut self, message: Vec<u8>) -> Result<(), YubiHsmError> {
+        let Some(open) = &mut self.open else {
+            return Err(closed());
+        };
+        let answer = open.connector.exchange(message)?;
+        match wire::answer(wire::AUTHENTICATE_SESSION, &answer) {
+            Ok([]) => {
+                open.doubt = None;
+                Ok(())
+            }
+            Ok(_) => Err(YubiHsmError::Protocol("an authentication answer has a body")),
+            Err(error) => {
+                // The device has given the session up.
+                if matches!(error, YubiHsmError::Device(_)) {
+                    self.open = None;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Whether another session has to take its place, because the device has forgotten this one
+    /// or its keys have been used long enough.
+    pub(crate) fn is_stale(&self) -> bool {
+        self.last_used.elapsed() >= IDLE_LIMIT
+            || self
+                .open
+                .as_ref()
+                .is_none_or(|open| open.channel.commands() >= MOST_COMMANDS)
+    }
+
+    /// Sends a command over the secure channel and returns the body of its answer.
+    pub(crate) fn command(&mut self, command: u8, data: &[u8]) -> Result<Vec<u8>, YubiHsmError> {
+        if data.len() > wire::DATA_LEN {
+            return Err(YubiHsmError::TooLong {
+                found: data.len(),
+                most: wire::DATA_LEN,
+            });
+        }
+        let Some(open) = &mut self.open else {
+            return Err(closed());
+        };
+        open.doubt = Some(Doubt::Command(Box::new(open.channel.clone())));
+        let message = open.channel.seal(command, data);
+        self.last_used = Instant::now();
+        let answer = open.connector.exchange(message)?;
+        let body = match wire::answer(wire::SESSION_MESSAGE, &answer) {
+            Ok(body) => body,
+            Err(error) => {
+                // A session that the device does not know need not be closed; its number may be
+                // another client's by now.
+                if matches!(
+                    error,
+                    YubiHsmError::Device(
+                        DeviceCode::INVALID_SESSION | DeviceCode::AUTHENTICATION_FAILED
+                    )
+                ) {
+                    self.open = None;
+                }
+                return Err(error);
+            }
+        };
+        let mut inner = open
+            .channel
+            .open(wire::answer_code(wire::SESSION_MESSAGE), body)?;
+        open.doubt = None;
+        let result = wire::answer(command, &inner).map(<[u8]>::to_vec);
+        inner.zeroize();
+        result
+    }
+}
+
+fn closed() -> YubiHsmError {
+    YubiHsmError::Protocol("the session is closed")
+}
+
+/// Closes the session in the device, which otherwise keeps it for 30 s.
+impl Drop for Link {
+    fn drop(&mut self) {
+        let Some(mut open) = self.open.take() else {
+            return;
+        };
+        if self.last_used.elapsed() >= EXPIRY {
+            // Its number may be another client's by now.
+            return;
+        }
+        match open.doubt.take() {
+            None => {
+                // It expires if this fails.
+                close(&open.connector, &mut open.channel);
+            }
+            // The connection is in an unknown state, perhaps hanging: nobody waits for this.
+            Some(doubt) => {
+                let access = Arc::clone(&self.access);
+                let _ = thread::Builder::new()
+                    .name("yubihsm-close".to_owned())
+                    .spawn(move || close_in_doubt(&access, &mut open, doubt));
+            }
+        }
+    }
+}
+
+/// Closes a session of which it is not known whether the device has seen the last message: the
+/// MAC of a command depends on all before it, so both cases are tried.
+fn close_in_doubt(access: &Access, open: &mut Open, doubt: Doubt) {
+    let connector = access.route.connector();
+    if close(&connector, &mut open.channel) {
+        return;
+    }
+    match doubt {
+        Doubt::Authentication => release_unauthenticated(&connector, open.channel.session()),
+        Doubt::Command(mut before) => {
+            close(&connector, &mut before);
+        }
+    }
+}
+
+/// Whether the device has closed the session.
+fn close(connector: &Connector, channel: &mut Channel) -> bool {
+    let message = channel.seal(wire::CLOSE_SESSION, &[]);
+    connector
+        .exchange(message)
+        .is_ok_and(|answer| wire::answer(wire::SESSION_MESSAGE, &answer).is_ok())
+}
+
+/// Lets the device give up a session that was never authenticated, by failing to authenticate it
+/// (GPC_SPE_014 §7.1.2: a failed EXTERNAL AUTHENTICATE ends the session). What is sent is no
+/// function of the password.
+fn release_unauthenticated(connector: &Connector, session: u8) {
+    let mut body = [0; 17];
+    body[0] = session;
+    let _ = connector.exchange(wire::message(wire::AUTHENTICATE_SESSION, &body));
+}
+
+/// Starts a session; gives its channel and the device's proof.
+fn create(
+    access: &Access,
+    connector: &Connector,
+) -> Result<(Channel, Cryptogram), YubiHsmError> {
+    let mut host: Challenge = [0; 8];
+    getrandom::getrandom(&mut host).map_err(|_| YubiHsmError::Random)?;
+    let mut body = access.authentication_key.to_be_bytes().to_vec();
+    body.extend_from_slice(&host);
+    let answer = connector.exchange(wire::message(wire::CREATE_SESSION, &body))?;
+    let body = match wire::answer(wire::CREATE_SESSION, &answer) {
+        Err(YubiHsmError::Device(DeviceCode::OBJECT_NOT_FOUND)) => {
+            return Err(YubiHsmError::AuthenticationKeyMissing {
+                authentication_key: access.authentication_key,
+            });
+        }
+        answer => answer?,
+    };
+    let malformed = || YubiHsmError::Protocol("the answer that creates a session is malformed");
+    let (&session, rest) = body.split_first().ok_or_else(malformed)?;
+    let (card, rest) = rest.split_first_chunk().ok_or_else(malformed)?;
+    let cryptogram = rest.try_into().map_err(|_| malformed())?;
+    let channel = Channel::new(access.long_lived(), session, host, *card);
+    Ok((channel, cryptogram))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_that_was_never_right_is_wrong_at_once() {
+        let trust = Trust::default();
+        assert!(trust.failed());
+        assert!(trust.is_latched());
+        assert!(trust.failed());
+    }
+
+    #[test]
+    fn a_password_that_was_right_outlives_damaged_answers() {
+        let trust = Trust::default();
+        trust.proved();
+        for _ in 1..MOST_UNPROVEN {
+            assert!(!trust.failed());
+        }
+        trust.proved();
+        for _ in 1..MOST_UNPROVEN {
+            assert!(!trust.failed());
+        }
+        assert!(trust.failed());
+        assert!(trust.is_latched());
+    }
+
+    #[test]
+    fn slots_are_given_back() {
+        let slots = Arc::default();
+        let taken: Vec<_> = (0..MOST_SESSIONS)
+            .map(|_| Slot::take(&slots).ok().unwrap())
+            .collect();
+        assert!(matches!(
+            Slot::take(&slots),
+            Err(YubiHsmError::SessionLimit { .. })
+        ));
+        drop(taken);
+        assert!(Slot::take(&slots).is_ok());
+    }
+}

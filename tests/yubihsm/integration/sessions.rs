@@ -1,0 +1,157 @@
+//! Sessions are closed, given up, replaced, and not tried with a wrong password again.
+
+use std::time::Duration;
+
+use chancery_core::{Algorithm, SignErrorKind, Signer as _, SigningInput};
+use chancery_hsm::{HsmOptions, State};
+use chancery_yubihsm::{NewKey, YubiHsmError};
+use chancery_yubihsm_tests::{Backend as _, Fault, SimulatedDevice, capability};
+
+use crate::support::{Rig, sign_and_verify};
+
+#[test]
+fn a_wrong_password_is_tried_once_and_leaves_no_session() {
+    let rig = Rig::new(SimulatedDevice::new());
+    for _ in 0..20 {
+        let error = rig.open_as(1, "wrong").unwrap_err();
+        assert!(matches!(error, YubiHsmError::WrongPassword { authentication_key: 1 }), "{error}");
+    }
+    assert_eq!(rig.backend.sessions(), 0);
+    assert_eq!(rig.backend.failed_authentications(), 20);
+    rig.open();
+}
+
+#[test]
+fn an_authentication_key_that_is_not_there_is_named() {
+    let rig = Rig::new(SimulatedDevice::new());
+    let error = rig.open_as(99, "password").unwrap_err();
+    assert_eq!(error.to_string(), "the device has no authentication key 99");
+}
+
+/// A password that is changed under a running signer is tried a few times, since damaged answers
+/// look the same; then no more, by any signer or method.
+#[test]
+fn a_changed_password_latches() {
+    let rig = Rig::new(SimulatedDevice::new());
+    rig.backend.put_authentication_key(2, "before", capability::ALL, u16::MAX);
+    let device = rig.open_as(2, "before").unwrap();
+    device.generate(Algorithm::Es256, &NewKey::new("key")).unwrap();
+    let signer = device.signer().open().unwrap();
+    rig.wait_for_sessions(2);
+    rig.backend.put_authentication_key(2, "after", capability::ALL, u16::MAX);
+    rig.backend.power_cycle();
+
+    let error = signer.sign(&SigningInput::new(Algorithm::Es256, b"a.b")).unwrap_err();
+    assert_eq!(error.kind(), SignErrorKind::WrongPin, "{error}");
+    assert_eq!(signer.health().state, State::Latched);
+    assert_eq!(rig.backend.failed_authentications(), 8);
+    assert!(matches!(device.keys(), Err(YubiHsmError::WrongPassword { .. })));
+    assert!(matches!(device.signer().open(), Err(YubiHsmError::WrongPassword { .. })));
+    assert_eq!(rig.backend.failed_authentications(), 8);
+    assert_eq!(rig.backend.sessions(), 0);
+}
+
+#[test]
+fn a_damaged_handshake_is_no_wrong_password() {
+    let rig = Rig::new(SimulatedDevice::new());
+    let device = rig.open();
+    device.generate(Algorithm::Es256, &NewKey::new("key")).unwrap();
+    let signer = device.signer().open().unwrap();
+    rig.wait_for_sessions(2);
+    rig.backend.power_cycle();
+    rig.proxy.inject(Fault::FlipMiddle, 6);
+    sign_and_verify(&signer, b"header.payload");
+    assert_eq!(signer.health().state, State::Ready);
+}
+
+#[test]
+fn sessions_are_closed_when_the_answer_was_lost() {
+    for fault in [
+        Fault::CutBefore,
+        Fault::CutAfter,
+        Fault::CutWithin,
+        Fault::Truncate,
+        Fault::ErrorBefore,
+        Fault::ErrorAfter,
+        Fault::FlipLast,
+        Fault::FlipLength,
+        Fault::Garbage,
+        Fault::Replay,
+        Fault::Split,
+    ] {
+        // The 1st to 9th message of a signer: handshake, questions, signatures.
+        for message in 0..10 {
+            let rig = Rig::new(SimulatedDevice::new());
+            let device = rig.open();
+            device.generate(Algorithm::Es256, &NewKey::new("key")).unwrap();
+            rig.proxy.inject_after(fault, message);
+            if let Ok(signer) = device.signer().open() {
+                sign_and_verify(&signer, b"header.payload");
+                sign_and_verify(&signer, b"header.payload");
+            }
+            rig.wait_for_sessions(0);
+        }
+    }
+}
+
+#[test]
+fn a_full_audit_log_says_what_to_do() {
+    let rig = Rig::new(SimulatedDevice::new());
+    let device = rig.open();
+    device.generate(Algorithm::Es256, &NewKey::new("key")).unwrap();
+    rig.backend.force_audit(58);
+    let options = HsmOptions::new().with_deadline(Duration::from_millis(400));
+    let signer = device
+        .signer()
+        .options(options.with_workers(std::num::NonZeroUsize::MIN))
+        .open()
+        .unwrap();
+    for _ in 0..3 {
+        sign_and_verify(&signer, b"header.payload");
+    }
+    let error = signer.sign(&SigningInput::new(Algorithm::Es256, b"a.b")).unwrap_err();
+    assert_eq!(error.kind(), SignErrorKind::Unavailable);
+    assert!(error.to_string().contains("audit log of the device is full"), "{error}");
+    assert!(error.to_string().contains("set the log index"), "{error}");
+    // It is not cleared from here, however often somebody asks.
+    assert!(signer.sign(&SigningInput::new(Algorithm::Es256, b"a.b")).is_err());
+    rig.backend.force_audit(0);
+    sign_and_verify(&signer, b"header.payload");
+}
+
+#[test]
+fn a_device_without_a_free_session_says_so() {
+    let rig = Rig::new(SimulatedDevice::new());
+    let devices: Vec<_> = (0..2).map(|_| rig.open()).collect();
+    devices[0].generate(Algorithm::Es256, &NewKey::new("key")).unwrap();
+    let options = |workers| HsmOptions::new().with_workers(std::num::NonZeroUsize::new(workers).unwrap());
+    let _first = devices[0].signer().options(options(12)).open().unwrap();
+    rig.wait_for_sessions(12);
+    let _second = devices[1].signer().options(options(4)).open().unwrap();
+    rig.wait_for_sessions(16);
+    let error = rig.open_as(1, "password").unwrap_err();
+    assert!(matches!(error, YubiHsmError::SessionsFull), "{error}");
+}
+
+#[test]
+fn a_session_that_the_device_forgot_is_replaced() {
+    let rig = Rig::new(SimulatedDevice::new());
+    let device = rig.open();
+    device.generate(Algorithm::Es256, &NewKey::new("key")).unwrap();
+    let signer = device.signer().open().unwrap();
+    rig.wait_for_sessions(2);
+    rig.backend.expire_after(Duration::from_millis(50));
+    std::thread::sleep(Duration::from_millis(80));
+    assert_eq!(rig.backend.sessions(), 0);
+    sign_and_verify(&signer, b"header.payload");
+}
+
+#[test]
+fn nothing_secret_is_shown() {
+    let rig = Rig::new(SimulatedDevice::new());
+    rig.backend.put_authentication_key(2, "hunter2", capability::ALL, u16::MAX);
+    let device = rig.open_as(2, "hunter2").unwrap();
+    let shown = format!("{device:?} {:?}", device.signer());
+    assert!(!shown.contains("hunter2"), "{shown}");
+    assert!(shown.contains(&rig.proxy.url()), "{shown}");
+}
