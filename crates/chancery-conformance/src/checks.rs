@@ -4,7 +4,7 @@ use std::error::Error;
 use std::thread;
 use std::time::Duration;
 
-use chancery_core::{Algorithm, Jwk, KeyType, Signature, Signer, SigningInput};
+use chancery_core::{Algorithm, Jwk, KeyType, SignErrorKind, Signature, Signer, SigningInput};
 use chancery_software::VerifyingKey;
 
 use crate::block_on::block_on;
@@ -69,11 +69,18 @@ fn verifies(signer: &dyn Signer) -> Outcome {
 
 fn sizes(signer: &dyn Signer) -> Outcome {
     let key = VerifyingKey::new(signer.jwk())?;
+    let algorithm = signer.jwk().algorithm();
+    // Ed25519 hashes the text together with the key, so a device has to take in all of it.
+    let may_be_too_long = |len| len > 1024 && algorithm.key_type() == KeyType::Ed25519;
     for len in [0, 1, 55, 56, 63, 64, 111, 112, 127, 128, 1024, 20_000] {
         let message = vec![b'a'; len];
-        let (input, signature) = sign(signer, &message)?;
-        key.verify(&input, &signature)
-            .map_err(|error| format!("{len} bytes of input: {error}"))?;
+        match signer.sign(&SigningInput::new(algorithm, &message)) {
+            Ok(signature) => key
+                .verify(&message, &signature)
+                .map_err(|error| format!("{len} bytes of input: {error}"))?,
+            Err(error) if error.kind() == SignErrorKind::Unsupported && may_be_too_long(len) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
     Ok(())
 }

@@ -46,7 +46,12 @@ pub(crate) struct Channel {
 impl Channel {
     /// Derives the session's keys from the two long-lived ones (AES-128 for encryption, then for
     /// MACs) and the two challenges.
-    pub(crate) fn new(long_lived: &[u8; 32], session: u8, host: Challenge, card: Challenge) -> Self {
+    pub(crate) fn new(
+        long_lived: &[u8; 32],
+        session: u8,
+        host: Challenge,
+        card: Challenge,
+    ) -> Self {
         let mut context = [0; 16];
         context[..8].copy_from_slice(&host);
         context[8..].copy_from_slice(&card);
@@ -108,7 +113,13 @@ impl Channel {
         if session != self.session {
             return Err(YubiHsmError::Protocol("an answer is of another session"));
         }
-        let expected = chained_mac(&self.response_mac_key, &self.chaining, code, session, sealed);
+        let expected = chained_mac(
+            &self.response_mac_key,
+            &self.chaining,
+            code,
+            session,
+            sealed,
+        );
         if !bool::from(expected[..MAC_LEN].ct_eq(mac)) {
             return Err(YubiHsmError::Protocol("the MAC of an answer is wrong"));
         }
@@ -149,7 +160,13 @@ fn derive<const N: usize>(key: &[u8], constant: u8, context: &[u8; 16]) -> [u8; 
     derived
 }
 
-fn chained_mac(key: &[u8; 16], chaining: &[u8; 16], code: u8, session: u8, data: &[u8]) -> [u8; 16] {
+fn chained_mac(
+    key: &[u8; 16],
+    chaining: &[u8; 16],
+    code: u8,
+    session: u8,
+    data: &[u8],
+) -> [u8; 16] {
     let len = wire::length(data.len() + FRAME_LEN);
     cmac(key, &[chaining, &[code], &len, &[session], data])
 }

@@ -43,14 +43,16 @@ impl Route {
             // The colons of an IPv6 address stand within brackets.
             Some((host, port)) if !port.ends_with(']') => (
                 host,
-                port.parse().map_err(|_| refuse("its port is no number up to 65535"))?,
+                port.parse()
+                    .map_err(|_| refuse("its port is no number up to 65535"))?,
             ),
             _ => (authority, DEFAULT_PORT),
         };
         let is_bracketed = host.starts_with('[') && host.ends_with(']');
         let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
         let is_host = if is_bracketed {
-            host.bytes().all(|byte| is_name(byte) || b"[:]%".contains(&byte))
+            host.bytes()
+                .all(|byte| is_name(byte) || b"[:]%".contains(&byte))
         } else {
             host.bytes().all(is_name)
         };

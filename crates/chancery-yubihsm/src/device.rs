@@ -10,6 +10,10 @@ use crate::key::read_public_key;
 use crate::link::{Access, Link};
 use crate::wire;
 
+/// The most bytes that the device signs with Ed25519, which takes the text and no digest: what
+/// fits into a command beside the key's identifier.
+const LONGEST_TEXT: usize = wire::DATA_LEN - 2;
+
 /// One key of a device, and the public half that it had when it was opened.
 #[derive(Clone, Debug)]
 pub(crate) struct Device {
@@ -29,6 +33,7 @@ impl Device {
         let public_key = read_public_key(&mut link, self.id).map_err(|error| match error {
             YubiHsmError::Device(DeviceCode::OBJECT_NOT_FOUND) => YubiHsmError::KeyMissing {
                 wanted: format!("identifier {}", self.id),
+                domains: None,
             },
             YubiHsmError::UnsupportedKey { id, .. } => YubiHsmError::KeyChanged { id },
             error => error,
@@ -89,7 +94,14 @@ impl Session {
                 Signature::from_der(algorithm, &signature)
             }
             Algorithm::EdDsa | Algorithm::Ed25519 => {
-                let text = [&key, input.as_bytes()].concat();
+                let text = input.as_bytes();
+                if text.len() > LONGEST_TEXT {
+                    return Err(YubiHsmError::TooLong {
+                        found: text.len(),
+                        most: LONGEST_TEXT,
+                    });
+                }
+                let text = [&key, text].concat();
                 let signature = link.command(wire::SIGN_EDDSA, &text)?;
                 Signature::new(algorithm, &signature)
             }
@@ -112,6 +124,7 @@ impl Session {
 
 impl chancery_hsm::Session for Session {
     fn sign(&mut self, input: &SigningInput<'_>) -> Result<Signature, DeviceError> {
-        self.try_sign(input).map_err(|error| self.device.error(error))
+        self.try_sign(input)
+            .map_err(|error| self.device.error(error))
     }
 }

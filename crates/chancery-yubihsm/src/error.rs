@@ -6,7 +6,7 @@ use std::fmt;
 use chancery_core::{Algorithm, JwkError, SignError};
 use chancery_hsm::DeviceErrorKind;
 
-use crate::object::Capability;
+use crate::object::{Capability, Domains};
 use crate::password::PasswordError;
 
 /// Why a YubiHSM 2 could not be used. None holds a secret.
@@ -49,10 +49,12 @@ pub enum YubiHsmError {
     },
     /// The audit log of the device is full, and the device is set to do nothing unlogged.
     AuditLogFull,
-    /// No key matches.
+    /// No key matches, of those that the authentication key sees.
     KeyMissing {
         /// What was looked for.
         wanted: String,
+        /// The domains of the authentication key, as far as they were asked for.
+        domains: Option<Domains>,
     },
     /// More than one key matches.
     KeyAmbiguous {
@@ -72,13 +74,6 @@ pub enum YubiHsmError {
         holder: Holder,
         /// The capability that it lacks.
         capability: Capability,
-    },
-    /// The key and the authentication key share no domain.
-    NoSharedDomain {
-        /// The identifier of the key.
-        key: u16,
-        /// The identifier of the authentication key.
-        authentication_key: u16,
     },
     /// The key is of a kind that tokens are not signed with.
     UnsupportedKey {
@@ -125,7 +120,6 @@ impl YubiHsmError {
             | Self::KeyAmbiguous { .. }
             | Self::AuthenticationKeyMissing { .. } => DeviceErrorKind::KeyMissing,
             Self::MissingCapability { .. }
-            | Self::NoSharedDomain { .. }
             | Self::UnsupportedKey { .. }
             | Self::UnsupportedAlgorithm { .. }
             | Self::TooLong { .. } => DeviceErrorKind::Unsupported,
@@ -166,11 +160,13 @@ impl fmt::Display for YubiHsmError {
                  read the log and set the log index with an authentication key that has \
                  get-log-entries (yubihsm-shell: `audit get`, `audit set`); it is never cleared from here",
             ),
-            Self::KeyMissing { wanted } => write!(
-                f,
-                "the authentication key sees no asymmetric key with {wanted}: there is none, or it \
-                 is in other domains"
-            ),
+            Self::KeyMissing { wanted, domains } => {
+                write!(f, "the authentication key sees no asymmetric key with {wanted}")?;
+                if let Some(domains) = domains {
+                    write!(f, " in its domains, {domains}")?;
+                }
+                f.write_str(": there is none, or it is in other domains")
+            }
             Self::KeyAmbiguous { wanted, found } => {
                 write!(f, "{} asymmetric keys have {wanted}: ", found.len())?;
                 for (i, id) in found.iter().enumerate() {
@@ -185,13 +181,6 @@ impl fmt::Display for YubiHsmError {
             Self::MissingCapability { holder, capability } => {
                 write!(f, "{holder} lacks the capability {capability}")
             }
-            Self::NoSharedDomain {
-                key,
-                authentication_key,
-            } => write!(
-                f,
-                "key {key} and authentication key {authentication_key} share no domain"
-            ),
             Self::UnsupportedKey { id, algorithm } => write!(
                 f,
                 "key {id} is of algorithm {algorithm}; use P-256, P-384 or Ed25519"

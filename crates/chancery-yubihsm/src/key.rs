@@ -66,7 +66,9 @@ impl YubiHsmKey {
     /// Whether it can leave the device under a wrap key.
     #[must_use]
     pub const fn is_exportable(&self) -> bool {
-        self.info.capabilities.contains(Capability::ExportableUnderWrap)
+        self.info
+            .capabilities
+            .contains(Capability::ExportableUnderWrap)
     }
 
     /// Whether it was generated in this device, rather than imported.
@@ -182,7 +184,10 @@ impl NewKey {
     }
 
     /// The capabilities that the key will have.
-    pub(crate) fn capabilities(&self, algorithm: Algorithm) -> Result<Vec<Capability>, YubiHsmError> {
+    pub(crate) fn capabilities(
+        &self,
+        algorithm: Algorithm,
+    ) -> Result<Vec<Capability>, YubiHsmError> {
         let mut capabilities = vec![signing_capability(algorithm)?];
         if self.is_exportable {
             capabilities.push(Capability::ExportableUnderWrap);
@@ -191,7 +196,11 @@ impl NewKey {
     }
 
     /// The parameters with which the commands that make keys begin.
-    pub(crate) fn parameters(&self, algorithm: Algorithm, all: Domains) -> Result<Vec<u8>, YubiHsmError> {
+    pub(crate) fn parameters(
+        &self,
+        algorithm: Algorithm,
+        all: Domains,
+    ) -> Result<Vec<u8>, YubiHsmError> {
         let capabilities = Capabilities::of(&self.capabilities(algorithm)?);
         let mut parameters = self.id.to_be_bytes().to_vec();
         parameters.extend_from_slice(&crate::object::padded_label(&self.label)?);
@@ -202,7 +211,11 @@ impl NewKey {
             KeyType::Ec(Curve::P384) => EC_P384,
             KeyType::Rsa => RSA_2048,
             KeyType::Ed25519 => ED25519,
-            _ => return Err(YubiHsmError::NewKey("the device has no such kind of key here")),
+            _ => {
+                return Err(YubiHsmError::NewKey(
+                    "the device has no such kind of key here",
+                ));
+            }
         });
         Ok(parameters)
     }

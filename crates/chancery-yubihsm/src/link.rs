@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -25,6 +25,9 @@ const EXPIRY: Duration = Duration::from_secs(30);
 /// A session that was idle for so long is replaced before it is used again.
 const IDLE_LIMIT: Duration = Duration::from_secs(25);
 
+/// How long to wait for a device that cannot be reached before trying to close a session again.
+const CLOSE_INTERVAL: Duration = Duration::from_millis(250);
+
 /// A MAC of 8 bytes is safe for so many commands (GPC_SPE_014 leaves the number to the host).
 const MOST_COMMANDS: u32 = 1 << 20;
 
@@ -39,6 +42,8 @@ pub(crate) struct Access {
     key: Key,
     slots: Arc<AtomicUsize>,
     trust: Trust,
+    /// For each session identifier: how often the device gave it to this process.
+    given: [AtomicU32; 256],
 }
 
 impl Access {
@@ -54,7 +59,20 @@ impl Access {
             key: Key::derive_from_password(password.as_bytes()),
             slots: Arc::default(),
             trust: Trust::default(),
+            given: [const { AtomicU32::new(0) }; 256],
         })
+    }
+
+    /// Counts a session that the device has created.
+    fn give(&self, session: u8) -> u32 {
+        self.given[usize::from(session)].fetch_add(1, Ordering::AcqRel) + 1
+    }
+
+    /// Whether the device has given the session's identifier to this process again, and so has
+    /// forgotten the session.
+    fn is_given_again(&self, open: &Open) -> bool {
+        let session = usize::from(open.channel.session());
+        self.given[session].load(Ordering::Acquire) != open.given
     }
 
     fn long_lived(&self) -> &[u8; 32] {
@@ -104,7 +122,9 @@ impl Trust {
         // The closure always gives a value, so this does not fail.
         let _ = self
             .state
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |state| Some(next(state)));
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |state| {
+                Some(next(state))
+            });
         self.is_latched()
     }
 }
@@ -119,7 +139,9 @@ impl Slot {
                 (taken < MOST_SESSIONS).then_some(taken + 1)
             })
             .map(|_| Self(Arc::clone(slots)))
-            .map_err(|_| YubiHsmError::SessionLimit { most: MOST_SESSIONS })
+            .map_err(|_| YubiHsmError::SessionLimit {
+                most: MOST_SESSIONS,
+            })
     }
 }
 
@@ -142,6 +164,8 @@ struct Open {
     channel: Channel,
     /// What is outstanding, while an answer is.
     doubt: Option<Doubt>,
+    /// The [`Access::give`] of the session.
+    given: u32,
     _slot: Slot,
 }
 
@@ -175,6 +199,7 @@ impl Link {
             });
         }
         access.trust.proved();
+        let given = access.give(channel.session());
         let message = channel.authenticate();
         // From here on the session is worth closing, even if the answer gets lost.
         let mut link = Self {
@@ -183,6 +208,7 @@ impl Link {
                 connector,
                 channel,
                 doubt: Some(Doubt::Authentication),
+                given,
                 _slot: slot,
             }),
             last_used: Instant::now(),
@@ -201,7 +227,9 @@ impl Link {
                 open.doubt = None;
                 Ok(())
             }
-            Ok(_) => Err(YubiHsmError::Protocol("an authentication answer has a body")),
+            Ok(_) => Err(YubiHsmError::Protocol(
+                "an authentication answer has a body",
+            )),
             Err(error) => {
                 // The device has given the session up.
                 if matches!(error, YubiHsmError::Device(_)) {
@@ -273,47 +301,66 @@ impl Drop for Link {
         let Some(mut open) = self.open.take() else {
             return;
         };
-        if self.last_used.elapsed() >= EXPIRY {
-            // Its number may be another client's by now.
+        let expiry = self.last_used + EXPIRY;
+        if Instant::now() >= expiry || self.access.is_given_again(&open) {
+            // The device has forgotten it, and may know another client by its number.
             return;
         }
-        match open.doubt.take() {
+        let doubt = match open.doubt.take() {
             None => {
-                // It expires if this fails.
-                close(&open.connector, &mut open.channel);
+                let before = open.channel.clone();
+                match close(&open.connector, &mut open.channel) {
+                    Err(YubiHsmError::Unreachable(_) | YubiHsmError::Protocol(_)) => {
+                        Doubt::Command(Box::new(before))
+                    }
+                    // Closed, or not known any more.
+                    Ok(()) | Err(_) => return,
+                }
             }
-            // The connection is in an unknown state, perhaps hanging: nobody waits for this.
-            Some(doubt) => {
-                let access = Arc::clone(&self.access);
-                let _ = thread::Builder::new()
-                    .name("yubihsm-close".to_owned())
-                    .spawn(move || close_in_doubt(&access, &mut open, doubt));
-            }
-        }
+            Some(doubt) => doubt,
+        };
+        // The connection is in an unknown state, perhaps hanging, so nobody waits for this.
+        let access = Arc::clone(&self.access);
+        let task = move || close_in_doubt(&access, &mut open, doubt, expiry);
+        // Without a thread the session expires by itself.
+        let _ = thread::Builder::new()
+            .name("yubihsm-close".to_owned())
+            .spawn(task);
     }
 }
 
-/// Closes a session of which it is not known whether the device has seen the last message: the
-/// MAC of a command depends on all before it, so both cases are tried.
-fn close_in_doubt(access: &Access, open: &mut Open, doubt: Doubt) {
+/// Closes a session of which it is not known whether the device has seen the last message, as
+/// soon as the device can be reached: otherwise a line that fails often would leave the device
+/// without sessions. The MAC of a command depends on all before it, so both cases are tried.
+fn close_in_doubt(access: &Access, open: &mut Open, doubt: Doubt, expiry: Instant) {
     let connector = access.route.connector();
-    if close(&connector, &mut open.channel) {
-        return;
-    }
-    match doubt {
-        Doubt::Authentication => release_unauthenticated(&connector, open.channel.session()),
-        Doubt::Command(mut before) => {
-            close(&connector, &mut before);
+    let is_over = || Instant::now() >= expiry || access.is_given_again(open);
+    let candidates = match doubt {
+        Doubt::Authentication => [Some(open.channel.clone()), None],
+        Doubt::Command(before) => [Some(open.channel.clone()), Some(*before)],
+    };
+    for channel in candidates {
+        loop {
+            if is_over() {
+                return;
+            }
+            let Some(mut channel) = channel.clone() else {
+                release_unauthenticated(&connector, open.channel.session());
+                return;
+            };
+            match close(&connector, &mut channel) {
+                Ok(()) => return,
+                Err(YubiHsmError::Unreachable(_)) => thread::sleep(CLOSE_INTERVAL),
+                Err(_) => break,
+            }
         }
     }
 }
 
-/// Whether the device has closed the session.
-fn close(connector: &Connector, channel: &mut Channel) -> bool {
-    let message = channel.seal(wire::CLOSE_SESSION, &[]);
-    connector
-        .exchange(message)
-        .is_ok_and(|answer| wire::answer(wire::SESSION_MESSAGE, &answer).is_ok())
+fn close(connector: &Connector, channel: &mut Channel) -> Result<(), YubiHsmError> {
+    let answer = connector.exchange(channel.seal(wire::CLOSE_SESSION, &[]))?;
+    // What is in the answer does not matter: only the right command has one that is no refusal.
+    wire::answer(wire::SESSION_MESSAGE, &answer).map(drop)
 }
 
 /// Lets the device give up a session that was never authenticated, by failing to authenticate it
@@ -326,10 +373,7 @@ fn release_unauthenticated(connector: &Connector, session: u8) {
 }
 
 /// Starts a session; gives its channel and the device's proof.
-fn create(
-    access: &Access,
-    connector: &Connector,
-) -> Result<(Channel, Cryptogram), YubiHsmError> {
+fn create(access: &Access, connector: &Connector) -> Result<(Channel, Cryptogram), YubiHsmError> {
     let mut host: Challenge = [0; 8];
     getrandom::getrandom(&mut host).map_err(|_| YubiHsmError::Random)?;
     let mut body = access.authentication_key.to_be_bytes().to_vec();

@@ -105,15 +105,11 @@ impl Domains {
             bits |= 1 << (number - 1);
         }
         if bits == 0 {
-            return Err(YubiHsmError::NewKey("a key without a domain cannot be used"));
+            return Err(YubiHsmError::NewKey(
+                "a key without a domain cannot be used",
+            ));
         }
         Ok(Self(bits))
-    }
-
-    /// Whether both have a domain in common.
-    #[must_use]
-    pub const fn overlaps(self, other: Self) -> bool {
-        self.0 & other.0 != 0
     }
 }
 
@@ -154,7 +150,9 @@ impl Info {
     pub(crate) fn read(link: &mut Link, id: u16, object_type: u8) -> Result<Self, YubiHsmError> {
         let [high, low] = id.to_be_bytes();
         let body = link.command(wire::GET_OBJECT_INFO, &[high, low, object_type])?;
-        Self::parse(&body).ok_or(YubiHsmError::Protocol("the description of an object is malformed"))
+        Self::parse(&body).ok_or(YubiHsmError::Protocol(
+            "the description of an object is malformed",
+        ))
     }
 
     fn parse(body: &[u8]) -> Option<Self> {
@@ -172,7 +170,10 @@ impl Info {
             },
             label: {
                 let label: [u8; LABEL_LEN] = fields.take()?;
-                let len = label.iter().position(|&byte| byte == 0).unwrap_or(LABEL_LEN);
+                let len = label
+                    .iter()
+                    .position(|&byte| byte == 0)
+                    .unwrap_or(LABEL_LEN);
                 String::from_utf8_lossy(&label[..len]).into_owned()
             },
             delegated: Capabilities(u64::from_be_bytes(fields.take()?)),
@@ -192,7 +193,10 @@ impl Fields<'_> {
 }
 
 /// The identifiers of the asymmetric keys that the session sees, of one label or all.
-pub(crate) fn asymmetric_keys(link: &mut Link, label: Option<&str>) -> Result<Vec<u16>, YubiHsmError> {
+pub(crate) fn asymmetric_keys(
+    link: &mut Link,
+    label: Option<&str>,
+) -> Result<Vec<u16>, YubiHsmError> {
     const BY_TYPE: u8 = 2;
     const BY_LABEL: u8 = 6;
     let mut filters = vec![BY_TYPE, ASYMMETRIC_KEY];
@@ -214,7 +218,9 @@ pub(crate) fn asymmetric_keys(link: &mut Link, label: Option<&str>) -> Result<Ve
 pub(crate) fn padded_label(label: &str) -> Result<[u8; LABEL_LEN], YubiHsmError> {
     let mut padded = [0; LABEL_LEN];
     if label.len() > LABEL_LEN || label.contains('\0') {
-        return Err(YubiHsmError::NewKey("a label has at most 40 bytes and no NUL"));
+        return Err(YubiHsmError::NewKey(
+            "a label has at most 40 bytes and no NUL",
+        ));
     }
     padded[..label.len()].copy_from_slice(label.as_bytes());
     Ok(padded)

@@ -51,23 +51,21 @@ impl Password {
         let password = match &self.0 {
             Source::Given(password) => password.clone(),
             Source::File(path) => {
-                let mut text = fs::read_to_string(path).map(Zeroizing::new).map_err(|source| {
-                    PasswordError::File {
+                let mut text = fs::read_to_string(path)
+                    .map(Zeroizing::new)
+                    .map_err(|source| PasswordError::File {
                         path: path.clone(),
                         source,
-                    }
-                })?;
+                    })?;
                 let len = text.strip_suffix('\n').map_or(text.len(), |line| {
                     line.strip_suffix('\r').unwrap_or(line).len()
                 });
                 text.truncate(len);
                 text
             }
-            Source::Environment(name) => {
-                Zeroizing::new(env::var(name).map_err(|_| PasswordError::Environment {
-                    name: name.clone(),
-                })?)
-            }
+            Source::Environment(name) => Zeroizing::new(
+                env::var(name).map_err(|_| PasswordError::Environment { name: name.clone() })?,
+            ),
             Source::Callback(callback) => {
                 Zeroizing::new(callback().map_err(PasswordError::Callback)?)
             }
@@ -116,9 +114,14 @@ pub enum PasswordError {
 impl fmt::Display for PasswordError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File { path, .. } => write!(f, "cannot read the password from {}", path.display()),
+            Self::File { path, .. } => {
+                write!(f, "cannot read the password from {}", path.display())
+            }
             Self::Environment { name } => {
-                write!(f, "the environment variable {name} is not set, or is no UTF-8")
+                write!(
+                    f,
+                    "the environment variable {name} is not set, or is no UTF-8"
+                )
             }
             Self::Callback(_) => f.write_str("the function that gives the password failed"),
             Self::Empty => f.write_str("the password is empty"),
@@ -143,13 +146,21 @@ mod tests {
     #[test]
     fn every_source_gives_the_password() {
         let path = env::temp_dir().join(format!("chancery-password-{}", std::process::id()));
-        for (text, password) in [("secret", "secret"), ("secret\n", "secret"), ("secret\r\n", "secret"), ("a\n\n", "a\n")] {
+        for (text, password) in [
+            ("secret", "secret"),
+            ("secret\n", "secret"),
+            ("secret\r\n", "secret"),
+            ("a\n\n", "a\n"),
+        ] {
             fs::write(&path, text).unwrap();
             assert_eq!(*Password::file(&path).read().unwrap(), password);
         }
         fs::remove_file(&path).unwrap();
         assert_eq!(*Password::new("secret").read().unwrap(), "secret");
-        assert_eq!(*Password::callback(|| Ok("secret".into())).read().unwrap(), "secret");
+        assert_eq!(
+            *Password::callback(|| Ok("secret".into())).read().unwrap(),
+            "secret"
+        );
         let home = env::var("PATH").unwrap();
         assert_eq!(*Password::environment("PATH").read().unwrap(), home);
     }
@@ -158,13 +169,18 @@ mod tests {
     fn what_is_not_there_is_named() {
         let error = Password::file("/nonexistent/password").read().unwrap_err();
         assert!(error.to_string().contains("/nonexistent/password"));
-        let error = Password::environment("CHANCERY_NOT_SET").read().unwrap_err();
+        let error = Password::environment("CHANCERY_NOT_SET")
+            .read()
+            .unwrap_err();
         assert!(error.to_string().contains("CHANCERY_NOT_SET"));
         assert!(matches!(
             Password::callback(|| Err("vault is sealed".into())).read(),
             Err(PasswordError::Callback(_))
         ));
-        assert!(matches!(Password::new("").read(), Err(PasswordError::Empty)));
+        assert!(matches!(
+            Password::new("").read(),
+            Err(PasswordError::Empty)
+        ));
     }
 
     #[test]

@@ -71,8 +71,8 @@ impl SignerBuilder {
     /// starts the workers; each signs and verifies a test before it is used.
     ///
     /// # Errors
-    /// [`YubiHsmError`] when there is not exactly one such key, a capability or a common domain is
-    /// missing, the algorithm is not offered, or the device does not sign.
+    /// [`YubiHsmError`] when there is not exactly one such key, a capability is missing, the
+    /// algorithm is not offered, or the device does not sign.
     pub fn open(self) -> Result<HsmSigner, YubiHsmError> {
         if self.options.workers().get() > MOST_SESSIONS {
             return Err(YubiHsmError::SessionLimit {
@@ -80,7 +80,16 @@ impl SignerBuilder {
             });
         }
         let mut link = Link::open(&self.device.access)?;
-        let key = self.find(&mut link)?;
+        let key = match self.find(&mut link) {
+            Err(YubiHsmError::KeyMissing { wanted, .. }) => {
+                let own = self.device.own_info(&mut link)?;
+                return Err(YubiHsmError::KeyMissing {
+                    wanted,
+                    domains: Some(own.domains),
+                });
+            }
+            key => key?,
+        };
         let jwk = self.check(&mut link, &key)?;
         drop(link);
         let device = Device::new(self.device.access, key.id(), jwk.clone());
@@ -95,17 +104,21 @@ impl SignerBuilder {
                 only(found, || self.wanted())?
             }
         };
-        let key = YubiHsmKey::read(link, id).map_err(|error| match error {
-            YubiHsmError::Device(DeviceCode::OBJECT_NOT_FOUND) => YubiHsmError::KeyMissing {
-                wanted: self.wanted(),
-            },
-            error => error,
-        })?;
-        match &self.label {
-            Some(label) if key.label() != label => Err(YubiHsmError::KeyMissing {
-                wanted: self.wanted(),
-            }),
-            _ => Ok(key),
+        let missing = || YubiHsmError::KeyMissing {
+            wanted: self.wanted(),
+            domains: None,
+        };
+        match YubiHsmKey::read(link, id) {
+            Err(YubiHsmError::Device(DeviceCode::OBJECT_NOT_FOUND)) => Err(missing()),
+            Ok(key)
+                if self
+                    .label
+                    .as_ref()
+                    .is_some_and(|label| label != key.label()) =>
+            {
+                Err(missing())
+            }
+            key => key,
         }
     }
 
@@ -128,13 +141,7 @@ impl SignerBuilder {
                 capability,
             });
         }
-        let own = self.device.require(link, capability, &[])?;
-        if !own.domains.overlaps(key.domains()) {
-            return Err(YubiHsmError::NoSharedDomain {
-                key: key.id(),
-                authentication_key: own.id,
-            });
-        }
+        self.device.require(link, capability, &[])?;
         Ok(jwk)
     }
 }

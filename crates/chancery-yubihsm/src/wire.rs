@@ -51,10 +51,14 @@ pub(crate) fn length(len: usize) -> [u8; 2] {
 /// the bytes are no answer to it.
 pub(crate) fn answer(command: u8, bytes: &[u8]) -> Result<&[u8], YubiHsmError> {
     let [code, high, low, body @ ..] = bytes else {
-        return Err(YubiHsmError::Protocol("an answer is shorter than its header"));
+        return Err(YubiHsmError::Protocol(
+            "an answer is shorter than its header",
+        ));
     };
     if usize::from(u16::from_be_bytes([*high, *low])) != body.len() {
-        return Err(YubiHsmError::Protocol("an answer has another length than it says"));
+        return Err(YubiHsmError::Protocol(
+            "an answer has another length than it says",
+        ));
     }
     match (*code, body) {
         (code, body) if code == command | ANSWER => Ok(body),
@@ -79,7 +83,14 @@ mod tests {
             answer(0x56, &[0x7f, 0, 1, 0x0a]).unwrap_err(),
             YubiHsmError::AuditLogFull
         ));
-        for noise in [&[][..], &[0xd4, 0], &[0xd4, 0, 2, 1], &[0xd5, 0, 0], &[0x7f, 0, 0], &[0; 9]] {
+        for noise in [
+            &[][..],
+            &[0xd4, 0],
+            &[0xd4, 0, 2, 1],
+            &[0xd5, 0, 0],
+            &[0x7f, 0, 0],
+            &[0; 9],
+        ] {
             assert!(
                 matches!(answer(0x54, noise), Err(YubiHsmError::Protocol(_))),
                 "{noise:?}"

@@ -117,7 +117,11 @@ impl YubiHsm {
     /// # Errors
     /// [`YubiHsmError`] when the authentication key lacks `import-wrapped`, the wrap key does not
     /// fit, or what is wrapped is no signing key.
-    pub fn import_wrapped(&self, wrap_key: u16, wrapped: &[u8]) -> Result<YubiHsmKey, YubiHsmError> {
+    pub fn import_wrapped(
+        &self,
+        wrap_key: u16,
+        wrapped: &[u8],
+    ) -> Result<YubiHsmKey, YubiHsmError> {
         let link = &mut Link::open(&self.access)?;
         self.require(link, Capability::ImportWrapped, &[])?;
         let command = [&wrap_key.to_be_bytes(), wrapped].concat();
@@ -126,8 +130,12 @@ impl YubiHsm {
             [object::ASYMMETRIC_KEY, high, low] => {
                 YubiHsmKey::read(link, u16::from_be_bytes([high, low]))
             }
-            [_, _, _] => Err(YubiHsmError::NewKey("what was wrapped is no asymmetric key")),
-            _ => Err(YubiHsmError::Protocol("the answer to an import is malformed")),
+            [_, _, _] => Err(YubiHsmError::NewKey(
+                "what was wrapped is no asymmetric key",
+            )),
+            _ => Err(YubiHsmError::Protocol(
+                "the answer to an import is malformed",
+            )),
         }
     }
 
@@ -172,6 +180,15 @@ impl YubiHsm {
         SignerBuilder::new(self.clone())
     }
 
+    /// What the device tells of the authentication key.
+    pub(crate) fn own_info(&self, link: &mut Link) -> Result<Info, YubiHsmError> {
+        Info::read(
+            link,
+            self.access.authentication_key,
+            object::AUTHENTICATION_KEY,
+        )
+    }
+
     /// Checks what the authentication key may do itself, and give to keys that it makes. Gives
     /// what the device tells of it.
     pub(crate) fn require(
@@ -181,7 +198,7 @@ impl YubiHsm {
         delegated: &[Capability],
     ) -> Result<Info, YubiHsmError> {
         let id = self.access.authentication_key;
-        let own = Info::read(link, id, object::AUTHENTICATION_KEY)?;
+        let own = self.own_info(link)?;
         let lacking = if own.capabilities.contains(capability) {
             delegated
                 .iter()
@@ -192,7 +209,9 @@ impl YubiHsm {
         };
         match lacking {
             None => Ok(own),
-            Some((holder, capability)) => Err(YubiHsmError::MissingCapability { holder, capability }),
+            Some((holder, capability)) => {
+                Err(YubiHsmError::MissingCapability { holder, capability })
+            }
         }
     }
 }
@@ -226,13 +245,13 @@ fn find(link: &mut Link, kid: &str) -> Result<u16, YubiHsmError> {
 }
 
 /// The one identifier, or an error that tells what was wanted.
-pub(crate) fn only(
-    found: Vec<u16>,
-    wanted: impl FnOnce() -> String,
-) -> Result<u16, YubiHsmError> {
+pub(crate) fn only(found: Vec<u16>, wanted: impl FnOnce() -> String) -> Result<u16, YubiHsmError> {
     match found[..] {
         [id] => Ok(id),
-        [] => Err(YubiHsmError::KeyMissing { wanted: wanted() }),
+        [] => Err(YubiHsmError::KeyMissing {
+            wanted: wanted(),
+            domains: None,
+        }),
         _ => Err(YubiHsmError::KeyAmbiguous {
             wanted: wanted(),
             found,

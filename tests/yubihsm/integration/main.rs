@@ -1,5 +1,7 @@
 //! Signs through real sessions with mock and simulated devices.
 
+#![allow(clippy::unwrap_used, reason = "these are tests, helpers included")]
+
 mod management;
 mod rig;
 mod sessions;

@@ -33,7 +33,10 @@ fn a_wrapped_key_moves_from_one_device_to_another() {
     let from = Rig::new(MockDevice::start());
     let key = from
         .open()
-        .generate(Algorithm::Es256, &NewKey::new("key").with_id(5).exportable())
+        .generate(
+            Algorithm::Es256,
+            &NewKey::new("key").with_id(5).exportable(),
+        )
         .unwrap();
     assert!(key.is_exportable());
     let to = Rig::new(MockDevice::start());
@@ -75,8 +78,12 @@ fn a_wrapped_key_moves_from_one_device_to_another() {
 fn keys_are_listed_and_one_is_destroyed_by_kid() {
     let rig = Rig::new(SimulatedDevice::new());
     let device = rig.open();
-    let kept = device.generate(Algorithm::Es256, &NewKey::new("kept")).unwrap();
-    let gone = device.generate(Algorithm::EdDsa, &NewKey::new("gone")).unwrap();
+    let kept = device
+        .generate(Algorithm::Es256, &NewKey::new("kept"))
+        .unwrap();
+    let gone = device
+        .generate(Algorithm::EdDsa, &NewKey::new("gone"))
+        .unwrap();
     let kids = || -> Vec<String> {
         let keys = device.keys().unwrap();
         keys.iter().map(|key| key.kid().to_owned()).collect()
@@ -109,8 +116,12 @@ fn a_key_that_is_there_twice_is_not_destroyed_by_kid() {
 fn an_identifier_that_is_taken_is_refused() {
     let rig = Rig::new(SimulatedDevice::new());
     let device = rig.open();
-    device.generate(Algorithm::Es256, &NewKey::new("a").with_id(8)).unwrap();
-    let error = device.generate(Algorithm::Es256, &NewKey::new("b").with_id(8)).unwrap_err();
+    device
+        .generate(Algorithm::Es256, &NewKey::new("a").with_id(8))
+        .unwrap();
+    let error = device
+        .generate(Algorithm::Es256, &NewKey::new("b").with_id(8))
+        .unwrap_err();
     assert!(error.to_string().contains("already"), "{error}");
 }
 
@@ -119,8 +130,12 @@ fn an_identifier_that_is_taken_is_refused() {
 fn a_key_is_attested_by_kid() {
     let rig = Rig::new(SimulatedDevice::new());
     let device = rig.open();
-    device.generate(Algorithm::EdDsa, &NewKey::new("other")).unwrap();
-    let key = device.generate(Algorithm::Es256, &NewKey::new("key")).unwrap();
+    device
+        .generate(Algorithm::EdDsa, &NewKey::new("other"))
+        .unwrap();
+    let key = device
+        .generate(Algorithm::Es256, &NewKey::new("key"))
+        .unwrap();
     let certificate = device.attestation_certificate(key.kid(), 0).unwrap();
     let chancery_core::PublicKey::Ec { point, .. } = key.jwk().public_key() else {
         panic!("not EC");
@@ -133,7 +148,9 @@ fn every_call_closes_its_session() {
     let rig = Rig::new(SimulatedDevice::new());
     let device = rig.open();
     for _ in 0..20 {
-        let key = device.generate(Algorithm::Es256, &NewKey::new("key")).unwrap();
+        let key = device
+            .generate(Algorithm::Es256, &NewKey::new("key"))
+            .unwrap();
         device.destroy(key.kid()).unwrap();
         assert!(device.destroy("unknown").is_err());
     }

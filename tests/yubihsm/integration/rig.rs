@@ -22,22 +22,32 @@ fn client(proxy: &Proxy, password: &str) -> Result<Client, yubihsm::client::Erro
 
 #[test]
 fn the_real_client_works_with_the_simulated_device() {
-    let device = Arc::new(SimulatedDevice::new());
-    let proxy = Proxy::start(device.clone());
+    let proxy = Proxy::start(Arc::new(SimulatedDevice::new()));
     let client = client(&proxy, PASSWORD).unwrap();
     assert_eq!(client.echo("hello").unwrap(), b"hello");
 
     let label: object::Label = "p256".parse().unwrap();
     let id = client
-        .generate_asymmetric_key(7, label.clone(), Domain::DOM1, Capability::SIGN_ECDSA, Algorithm::EcP256)
+        .generate_asymmetric_key(
+            7,
+            label.clone(),
+            Domain::DOM1,
+            Capability::SIGN_ECDSA,
+            Algorithm::EcP256,
+        )
         .unwrap();
     assert_eq!(id, 7);
-    let info = client.get_object_info(7, object::Type::AsymmetricKey).unwrap();
+    let info = client
+        .get_object_info(7, object::Type::AsymmetricKey)
+        .unwrap();
     assert_eq!(info.label, label);
     assert_eq!(info.capabilities, Capability::SIGN_ECDSA);
     assert_eq!(info.domains, Domain::DOM1);
     assert_eq!(info.origin, object::Origin::Generated);
-    assert_eq!(client.get_public_key(7).unwrap().algorithm, Algorithm::EcP256);
+    assert_eq!(
+        client.get_public_key(7).unwrap().algorithm,
+        Algorithm::EcP256
+    );
     let entries = client
         .list_objects(&[
             object::Filter::Type(object::Type::AsymmetricKey),
@@ -48,10 +58,19 @@ fn the_real_client_works_with_the_simulated_device() {
     assert_eq!(client.sign_ecdsa_prehash_raw(7, [1; 32]).unwrap()[0], 0x30);
 
     client
-        .put_asymmetric_key(8, label, Domain::DOM1, Capability::SIGN_EDDSA, Algorithm::Ed25519, [9; 32])
+        .put_asymmetric_key(
+            8,
+            label,
+            Domain::DOM1,
+            Capability::SIGN_EDDSA,
+            Algorithm::Ed25519,
+            [9; 32],
+        )
         .unwrap();
     client.sign_ed25519(8, "text").unwrap();
-    client.delete_object(8, object::Type::AsymmetricKey).unwrap();
+    client
+        .delete_object(8, object::Type::AsymmetricKey)
+        .unwrap();
     assert!(client.get_public_key(8).is_err());
 }
 
@@ -65,7 +84,9 @@ fn the_simulated_device_keeps_to_its_limits() {
     // The client leaves the session behind, as it does every session that is dropped.
     let left = device.sessions();
     assert_eq!(left, 1);
-    let clients: Vec<_> = (left..16).map(|_| client(&proxy, PASSWORD).unwrap()).collect();
+    let clients: Vec<_> = (left..16)
+        .map(|_| client(&proxy, PASSWORD).unwrap())
+        .collect();
     assert_eq!(device.sessions(), 16);
     assert!(client(&proxy, PASSWORD).is_err());
     drop(clients);

@@ -15,7 +15,9 @@ fn the_mock_conforms() {
     for algorithm in [Algorithm::Es256, Algorithm::EdDsa] {
         let rig = Rig::new(MockDevice::start());
         let device = rig.open();
-        let key = device.generate(algorithm, &NewKey::new("key").with_id(5)).unwrap();
+        let key = device
+            .generate(algorithm, &NewKey::new("key").with_id(5))
+            .unwrap();
         let signer = device.signer().id(5).open().unwrap();
         assert_eq!(signer.jwk(), key.jwk());
         check(&signer).unwrap();
@@ -26,8 +28,15 @@ fn the_mock_conforms() {
 fn the_simulated_device_conforms() {
     let rig = Rig::new(SimulatedDevice::new());
     let device = rig.open();
-    for algorithm in [Algorithm::Es256, Algorithm::Es384, Algorithm::EdDsa, Algorithm::Rs256] {
-        let key = device.generate(algorithm, &NewKey::new(algorithm.name())).unwrap();
+    for algorithm in [
+        Algorithm::Es256,
+        Algorithm::Es384,
+        Algorithm::EdDsa,
+        Algorithm::Rs256,
+    ] {
+        let key = device
+            .generate(algorithm, &NewKey::new(algorithm.name()))
+            .unwrap();
         assert!(key.is_generated());
         assert!(!key.is_exportable());
         let signer = device.signer().label(algorithm.name()).open().unwrap();
@@ -35,7 +44,12 @@ fn the_simulated_device_conforms() {
         assert_eq!(signer.jwk().algorithm(), algorithm);
         check(&signer).unwrap();
     }
-    let signer = device.signer().label("EdDSA").algorithm(Algorithm::Ed25519).open().unwrap();
+    let signer = device
+        .signer()
+        .label("EdDSA")
+        .algorithm(Algorithm::Ed25519)
+        .open()
+        .unwrap();
     assert_eq!(signer.jwk().algorithm(), Algorithm::Ed25519);
     check(&signer).unwrap();
     rig.wait_for_sessions(2);
@@ -47,20 +61,32 @@ fn the_simulated_device_conforms() {
 fn algorithms_that_are_not_offered_are_refused_with_the_reason() {
     let rig = Rig::new(SimulatedDevice::new());
     let device = rig.open();
-    let key = device.generate(Algorithm::Rs256, &NewKey::new("rsa")).unwrap();
+    let key = device
+        .generate(Algorithm::Rs256, &NewKey::new("rsa"))
+        .unwrap();
     for (algorithm, reason) in [
         (Algorithm::Ps256, "encodes PSS wrongly"),
         (Algorithm::Ps512, "encodes PSS wrongly"),
         (Algorithm::Rs384, "not offered"),
         (Algorithm::Es512, "not offered"),
     ] {
-        let error = device.signer().id(key.id()).algorithm(algorithm).open().unwrap_err();
+        let error = device
+            .signer()
+            .id(key.id())
+            .algorithm(algorithm)
+            .open()
+            .unwrap_err();
         assert!(
             matches!(error, YubiHsmError::UnsupportedAlgorithm { algorithm: found, .. } if found == algorithm)
         );
         assert!(error.to_string().contains(reason), "{error}");
     }
-    let error = device.signer().id(key.id()).algorithm(Algorithm::Es256).open().unwrap_err();
+    let error = device
+        .signer()
+        .id(key.id())
+        .algorithm(Algorithm::Es256)
+        .open()
+        .unwrap_err();
     assert!(matches!(error, YubiHsmError::PublicKey(_)), "{error}");
 }
 
@@ -69,7 +95,9 @@ fn algorithms_that_are_not_offered_are_refused_with_the_reason() {
 fn a_text_too_long_for_ed25519_is_refused_and_harms_nobody() {
     let rig = Rig::new(SimulatedDevice::new());
     let device = rig.open();
-    device.generate(Algorithm::EdDsa, &NewKey::new("key")).unwrap();
+    device
+        .generate(Algorithm::EdDsa, &NewKey::new("key"))
+        .unwrap();
     let signer = device.signer().open().unwrap();
     sign_and_verify(&signer, &[b'a'; 2026]);
     let error = signer
@@ -83,26 +111,38 @@ fn a_text_too_long_for_ed25519_is_refused_and_harms_nobody() {
 #[test]
 fn a_missing_capability_is_named() {
     let rig = Rig::new(SimulatedDevice::new());
-    rig.backend.put(1, Object::new("none", Kind::p256(), capability::SIGN_EDDSA));
-    rig.backend.put(2, Object::new("key", Kind::p256(), capability::SIGN_ECDSA));
+    rig.backend
+        .put(1, Object::new("none", Kind::p256(), capability::SIGN_EDDSA));
+    rig.backend
+        .put(2, Object::new("key", Kind::p256(), capability::SIGN_ECDSA));
     let error = rig.open().signer().id(1).open().unwrap_err();
     assert!(matches!(
         error,
-        YubiHsmError::MissingCapability { holder: Holder::Key { id: 1 }, capability: Capability::SignEcdsa }
+        YubiHsmError::MissingCapability {
+            holder: Holder::Key { id: 1 },
+            capability: Capability::SignEcdsa
+        }
     ));
     assert_eq!(error.to_string(), "key 1 lacks the capability sign-ecdsa");
 
-    rig.backend.put_authentication_key(9, "reader", capability::GET_LOG_ENTRIES, u16::MAX);
+    rig.backend
+        .put_authentication_key(9, "reader", capability::GET_LOG_ENTRIES, u16::MAX);
     let reader = rig.open_as(9, "reader").unwrap();
     let error = reader.signer().id(2).open().unwrap_err();
-    assert_eq!(error.to_string(), "authentication key 9 lacks the capability sign-ecdsa");
-    let error = reader.generate(Algorithm::Es256, &NewKey::new("new")).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "authentication key 9 lacks the capability sign-ecdsa"
+    );
+    let error = reader
+        .generate(Algorithm::Es256, &NewKey::new("new"))
+        .unwrap_err();
     assert_eq!(
         error.to_string(),
         "authentication key 9 lacks the capability generate-asymmetric-key"
     );
 
-    rig.backend.put_authentication_key(10, "maker", capability::GENERATE_ASYMMETRIC_KEY, u16::MAX);
+    rig.backend
+        .put_authentication_key(10, "maker", capability::GENERATE_ASYMMETRIC_KEY, u16::MAX);
     let error = rig
         .open_as(10, "maker")
         .unwrap()
@@ -122,26 +162,26 @@ fn a_key_in_other_domains_is_not_seen() {
     let key = device.generate(Algorithm::Es256, &new).unwrap();
     assert_eq!(key.domains().to_string(), "2,5");
     for (id, domains, sees) in [(20, 0b1_0000, true), (21, 0b0_0001, false)] {
-        rig.backend.put_authentication_key(id, "password", capability::ALL, domains);
-        let opened = rig.open_as(id, "password").unwrap().signer().id(key.id()).open();
+        rig.backend
+            .put_authentication_key(id, "password", capability::ALL, domains);
+        let opened = rig
+            .open_as(id, "password")
+            .unwrap()
+            .signer()
+            .id(key.id())
+            .open();
         match opened {
             Ok(_) => assert!(sees),
             Err(error) => {
                 assert!(!sees);
-                assert!(error.to_string().contains("other domains"), "{error}");
+                assert_eq!(
+                    error.to_string(),
+                    "the authentication key sees no asymmetric key with identifier 1 in its \
+                     domains, 1: there is none, or it is in other domains"
+                );
             }
         }
     }
-}
-
-/// The mock enforces no domains, so what the device tells of them is checked as well.
-#[test]
-fn domains_are_compared_even_if_the_device_shows_all() {
-    let rig = Rig::new(SimulatedDevice::new());
-    rig.backend.put(4, Object::new("key", Kind::p256(), capability::SIGN_ECDSA));
-    let a = Domains::new(&[1, 2]).unwrap();
-    assert!(a.overlaps(Domains::new(&[2, 3]).unwrap()));
-    assert!(!a.overlaps(Domains::new(&[3]).unwrap()));
 }
 
 #[test]
@@ -151,7 +191,9 @@ fn exactly_one_key_must_match() {
     let error = device.signer().open().unwrap_err();
     assert!(matches!(error, YubiHsmError::KeyMissing { .. }), "{error}");
     for _ in 0..2 {
-        device.generate(Algorithm::Es256, &NewKey::new("twin")).unwrap();
+        device
+            .generate(Algorithm::Es256, &NewKey::new("twin"))
+            .unwrap();
     }
     let error = device.signer().label("twin").open().unwrap_err();
     assert_eq!(
@@ -173,7 +215,9 @@ fn exactly_one_key_must_match() {
 fn more_workers_than_sessions_are_refused() {
     let rig = Rig::new(SimulatedDevice::new());
     let device = rig.open();
-    device.generate(Algorithm::Es256, &NewKey::new("key")).unwrap();
+    device
+        .generate(Algorithm::Es256, &NewKey::new("key"))
+        .unwrap();
     let options = |workers| HsmOptions::new().with_workers(NonZeroUsize::new(workers).unwrap());
     assert!(matches!(
         device.signer().options(options(13)).open(),
@@ -183,7 +227,10 @@ fn more_workers_than_sessions_are_refused() {
     rig.wait_for_sessions(12);
     // A second signer finds none left, and the device keeps four for others.
     let error = device.signer().open().unwrap_err();
-    assert!(matches!(error, YubiHsmError::SessionLimit { most: 12 }), "{error}");
+    assert!(
+        matches!(error, YubiHsmError::SessionLimit { most: 12 }),
+        "{error}"
+    );
     assert_eq!(rig.backend.sessions(), 12);
     drop(signer);
     assert_eq!(rig.backend.sessions(), 0);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
@@ -25,6 +26,8 @@ pub struct MockDevice {
     server: SocketAddr,
     keys: [u8; 32],
     sessions: Mutex<BTreeMap<u8, CardChannel>>,
+    /// The highest identifier of a session that a device gives up and the mock does not.
+    stuck: AtomicU8,
 }
 
 impl MockDevice {
@@ -44,6 +47,7 @@ impl MockDevice {
             server: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
             keys: keys.as_secret_slice().try_into().unwrap(),
             sessions: Mutex::default(),
+            stuck: AtomicU8::new(0),
         }
     }
 
@@ -69,12 +73,17 @@ impl Backend for MockDevice {
     fn exchange(&self, message: &[u8]) -> Option<Vec<u8>> {
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         let (code, body) = backend::split(message)?;
-        let forward = || Http::connect(self.server).and_then(|mut http| http.post(message)).ok()?;
+        let forward = || {
+            Http::connect(self.server)
+                .and_then(|mut http| http.post(message))
+                .ok()?
+        };
         match code {
             0x03 => {
                 // The mock numbers a session one above the highest that is open, up to 16, and
                 // knows no other way.
-                if sessions.last_key_value().is_some_and(|(&last, _)| last >= 15) {
+                let highest = sessions.last_key_value().map_or(0, |(&last, _)| last);
+                if highest.max(self.stuck.load(Ordering::SeqCst)) >= 15 {
                     return Some(refusal(0x05));
                 }
                 if body[..2] != AUTHENTICATION_KEY.to_be_bytes() {
@@ -89,18 +98,23 @@ impl Backend for MockDevice {
                 Some(answer)
             }
             0x04 => {
-                let Some(channel) = sessions.get_mut(body.first()?) else {
+                let session = *body.first()?;
+                let Some(channel) = sessions.get_mut(&session) else {
                     return Some(refusal(0x03));
                 };
                 if channel.authenticate(body) {
-                    forward()
-                } else {
-                    Some(refusal(0x04))
+                    return forward();
                 }
+                sessions.remove(&session);
+                self.stuck.fetch_max(session, Ordering::SeqCst);
+                Some(refusal(0x04))
             }
             0x05 => {
                 let session = *body.first()?;
-                let Some(inner) = sessions.get_mut(&session).and_then(|channel| channel.open(body)) else {
+                let Some(inner) = sessions
+                    .get_mut(&session)
+                    .and_then(|channel| channel.open(body))
+                else {
                     return Some(refusal(0x03));
                 };
                 let answer = forward();

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -65,6 +65,8 @@ struct Shared {
     /// How many answers the fault still hits.
     left: AtomicUsize,
     hits: AtomicUsize,
+    last_hit: AtomicU8,
+    creations_hit: AtomicUsize,
     exchanges: AtomicUsize,
     is_running: AtomicBool,
     connections: Mutex<Vec<TcpStream>>,
@@ -86,6 +88,8 @@ impl Proxy {
             passing: AtomicUsize::new(0),
             left: AtomicUsize::new(0),
             hits: AtomicUsize::new(0),
+            last_hit: AtomicU8::new(0),
+            creations_hit: AtomicUsize::new(0),
             exchanges: AtomicUsize::new(0),
             is_running: AtomicBool::new(false),
             connections: Mutex::default(),
@@ -131,6 +135,18 @@ impl Proxy {
         self.shared.hits.load(Ordering::SeqCst)
     }
 
+    /// The code of the message that a fault hit last.
+    #[must_use]
+    pub fn last_hit(&self) -> u8 {
+        self.shared.last_hit.load(Ordering::SeqCst)
+    }
+
+    /// How many sessions may have been created in the device without the client knowing.
+    #[must_use]
+    pub fn creations_hit(&self) -> usize {
+        self.shared.creations_hit.load(Ordering::SeqCst)
+    }
+
     /// How many messages were answered or tried.
     #[must_use]
     pub fn exchanges(&self) -> usize {
@@ -140,6 +156,13 @@ impl Proxy {
     /// Puts another device in the place of the one behind.
     pub fn swap(&self, backend: Arc<dyn Backend>) {
         *lock(&self.shared.backend) = backend;
+    }
+
+    /// The number of sessions in the device behind.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        let backend = Arc::clone(&lock(&self.shared.backend));
+        backend.sessions()
     }
 
     /// Ends the connector: its port is closed, and so are its connections.
@@ -197,6 +220,11 @@ impl Shared {
             let fault = self.next_fault();
             if let Some(fault) = fault {
                 self.hits.fetch_add(1, Ordering::SeqCst);
+                let code = request.first().copied().unwrap_or_default();
+                self.last_hit.store(code, Ordering::SeqCst);
+                if code == 3 {
+                    self.creations_hit.fetch_add(1, Ordering::SeqCst);
+                }
                 self.fail(fault, &mut http, request)?;
             } else {
                 let bytes = match self.exchange(&request) {
@@ -294,8 +322,10 @@ impl Shared {
 
 /// Whether there was something left to count.
 fn count_down(left: &AtomicUsize) -> bool {
-    left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
-        .is_ok()
+    left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
+        left.checked_sub(1)
+    })
+    .is_ok()
 }
 
 fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

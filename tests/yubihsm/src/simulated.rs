@@ -135,7 +135,9 @@ impl SimulatedDevice {
 
     /// Adds or replaces an asymmetric key.
     pub fn put(&self, id: u16, object: Object) {
-        self.state().objects.insert((TYPE_ASYMMETRIC_KEY, id), object);
+        self.state()
+            .objects
+            .insert((TYPE_ASYMMETRIC_KEY, id), object);
     }
 
     /// Takes an asymmetric key away.
@@ -161,6 +163,11 @@ impl SimulatedDevice {
     /// Forces the audit log: each signature takes one of 62 entries, `used` of which are taken.
     pub fn force_audit(&self, used: usize) {
         self.state().log = Some(used);
+    }
+
+    /// Ends the forced audit.
+    pub fn end_audit(&self) {
+        self.state().log = None;
     }
 
     /// Spoils the next signatures.
@@ -198,13 +205,15 @@ impl Backend for SimulatedDevice {
         };
         let mut state = self.state();
         state.forget_idle_sessions();
-        Some(match code {
-            0x03 => state.create_session(body),
-            0x04 => state.authenticate_session(body),
-            0x05 => state.session_message(body),
-            _ => Err(INVALID_COMMAND),
-        }
-        .map_or_else(refusal, |answer| message(code | 0x80, &answer)))
+        Some(
+            match code {
+                0x03 => state.create_session(body),
+                0x04 => state.authenticate_session(body),
+                0x05 => state.session_message(body),
+                _ => Err(INVALID_COMMAND),
+            }
+            .map_or_else(refusal, |answer| message(code | 0x80, &answer)),
+        )
     }
 
     fn sessions(&self) -> usize {
@@ -292,7 +301,9 @@ impl State {
         let (capabilities, delegated, domains) = self
             .objects
             .get(&(TYPE_AUTHENTICATION_KEY, by))
-            .map_or((0, 0, 0), |own| (own.capabilities, own.delegated, own.domains));
+            .map_or((0, 0, 0), |own| {
+                (own.capabilities, own.delegated, own.domains)
+            });
         let needs = |bits: u64| {
             if capabilities & bits == bits {
                 Ok(())
@@ -545,9 +556,15 @@ fn made(data: &[u8], is_put: bool) -> Result<(u16, Object), u8> {
         _ => secret.to_vec(),
     };
     let kind = match algorithm {
-        0x0c => p256::ecdsa::SigningKey::from_slice(&number(32)).map(Kind::P256).ok(),
-        0x0d => p384::ecdsa::SigningKey::from_slice(&number(48)).map(Kind::P384).ok(),
-        0x2e => Ed25519KeyPair::from_seed_unchecked(&number(32)).map(Kind::Ed25519).ok(),
+        0x0c => p256::ecdsa::SigningKey::from_slice(&number(32))
+            .map(Kind::P256)
+            .ok(),
+        0x0d => p384::ecdsa::SigningKey::from_slice(&number(48))
+            .map(Kind::P384)
+            .ok(),
+        0x2e => Ed25519KeyPair::from_seed_unchecked(&number(32))
+            .map(Kind::Ed25519)
+            .ok(),
         0x09 if !is_put => RsaKeyPair::generate(KeySize::Rsa2048).map(Kind::Rsa).ok(),
         _ => None,
     };
