@@ -363,9 +363,8 @@ fn close(connector: &Connector, channel: &mut Channel) -> Result<(), YubiHsmErro
     wire::answer(wire::SESSION_MESSAGE, &answer).map(drop)
 }
 
-/// Lets the device give up a session that was never authenticated, by failing to authenticate it
-/// (GPC_SPE_014 §7.1.2: a failed EXTERNAL AUTHENTICATE ends the session). What is sent is no
-/// function of the password.
+/// Lets the device give up a session that was never authenticated, by failing to authenticate it.
+/// What is sent is no function of the password.
 fn release_unauthenticated(connector: &Connector, session: u8) {
     let mut body = [0; 17];
     body[0] = session;
