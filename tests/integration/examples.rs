@@ -9,7 +9,7 @@ use chancery::JwkSet;
 use chancery::software::Verifier;
 use serde_json::Value;
 
-use crate::http;
+use chancery_tests::http;
 
 const AUDIENCE: &str = "sts.amazonaws.com";
 

@@ -42,9 +42,16 @@ struct Channel {
 }
 
 enum Slot {
-    Empty(Option<Waker>),
+    Empty(Waiter),
     Full(Box<Outcome>),
     Closed,
+}
+
+/// Who is to be told. Nobody is while the caller does something else, which saves a system call.
+enum Waiter {
+    Nobody,
+    Thread,
+    Task(Waker),
 }
 
 impl PendingSignature {
@@ -60,7 +67,7 @@ impl PendingSignature {
     /// complete it, with [`SignErrorKind::Timeout`], when the deadline comes.
     pub fn channel(deadline: Instant) -> (SignatureCompleter, Self) {
         let channel = Arc::new(Channel {
-            slot: Mutex::new(Slot::Empty(None)),
+            slot: Mutex::new(Slot::Empty(Waiter::Nobody)),
             completed: Condvar::new(),
         });
         let completer = SignatureCompleter(Arc::clone(&channel));
@@ -115,7 +122,7 @@ impl Channel {
             match mem::replace(&mut *slot, Slot::Closed) {
                 Slot::Full(outcome) => return *outcome,
                 Slot::Closed => return Err(taken_twice()),
-                empty @ Slot::Empty(_) => *slot = empty,
+                Slot::Empty(_) => *slot = Slot::Empty(Waiter::Thread),
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -137,7 +144,7 @@ impl Channel {
             Slot::Closed => Poll::Ready(Err(taken_twice())),
             Slot::Empty(_) if deadline <= Instant::now() => Poll::Ready(Err(too_late())),
             Slot::Empty(_) => {
-                *slot = Slot::Empty(Some(waker.clone()));
+                *slot = Slot::Empty(Waiter::Task(waker.clone()));
                 Poll::Pending
             }
         }
@@ -145,13 +152,14 @@ impl Channel {
 
     fn complete(&self, outcome: Outcome) {
         let mut slot = self.lock();
-        if let Slot::Empty(waker) = &mut *slot {
-            let waker = waker.take();
+        if let Slot::Empty(waiter) = &mut *slot {
+            let waiter = mem::replace(waiter, Waiter::Nobody);
             *slot = Slot::Full(Box::new(outcome));
             drop(slot);
-            self.completed.notify_one();
-            if let Some(waker) = waker {
-                waker.wake();
+            match waiter {
+                Waiter::Nobody => {}
+                Waiter::Thread => self.completed.notify_one(),
+                Waiter::Task(waker) => waker.wake(),
             }
         }
     }

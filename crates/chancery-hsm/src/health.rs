@@ -73,6 +73,9 @@ impl fmt::Display for State {
     }
 }
 
+/// The latency, in nanoseconds, below which threads look for what they wait for before they sleep.
+const FAST: u64 = 250_000;
+
 /// What a signer counts and remembers for its [`Health`].
 #[derive(Debug, Default)]
 pub(crate) struct Record {
@@ -84,6 +87,7 @@ pub(crate) struct Record {
     pub(crate) resets: AtomicU64,
     latency: AtomicU64,
     longest_latency: AtomicU64,
+    last_latency: AtomicU64,
     last_error: Mutex<Option<(String, Instant)>>,
 }
 
@@ -92,8 +96,14 @@ impl Record {
         let nanoseconds = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX);
         self.signed.fetch_add(1, Ordering::Relaxed);
         self.latency.fetch_add(nanoseconds, Ordering::Relaxed);
+        self.last_latency.store(nanoseconds, Ordering::Relaxed);
         self.longest_latency
             .fetch_max(nanoseconds, Ordering::Relaxed);
+    }
+
+    /// Whether signatures come so soon that looking for one is cheaper than being woken.
+    pub(crate) fn is_fast(&self) -> bool {
+        self.last_latency.load(Ordering::Relaxed) < FAST
     }
 
     pub(crate) fn not_signed(&self, kind: SignErrorKind) {

@@ -3,16 +3,16 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chancery_core::{SignError, SignErrorKind, SignatureCompleter};
 
 use crate::sync::{Condvar, Mutex, MutexGuard, lock, wait};
 use crate::trouble::Trouble;
 
-/// How often a worker looks for the next signature before it goes to sleep, letting other threads
-/// run in between. Waking a sleeping thread takes longer than a fast module takes to sign.
-const LOOKS: usize = 64;
+/// How long a thread looks for what it waits for before it goes to sleep, letting other threads run
+/// in between: a module in this process signs in less time than it takes to wake a thread.
+pub(crate) const LOOK: Duration = Duration::from_micros(100);
 
 /// A signature that somebody waits for.
 #[derive(Debug)]
@@ -22,6 +22,12 @@ pub(crate) struct Job {
     /// How often the device has signed it wrongly.
     pub(crate) bad_signatures: usize,
     pub(crate) ticket: Ticket,
+}
+
+impl Job {
+    fn is_abandoned(&self) -> bool {
+        self.ticket.completer.is_abandoned()
+    }
 }
 
 /// Who waits for a signature, since when and until when.
@@ -95,10 +101,18 @@ impl Queue {
 
     /// Adds a job at the end, or hands its ticket back with the reason why not.
     pub(crate) fn push(&self, job: Job) -> Result<(), (Ticket, SignError)> {
+        // What is dropped wakes who listened once, and so is dropped after the lock.
+        let mut abandoned = Vec::new();
         let mut state = lock(&self.state);
         if let Some(refusal) = &state.refusal {
             let error = refusal.error();
             return Err((job.ticket, error));
+        }
+        if state.waiting.len() >= self.capacity {
+            // The oldest are given up first. To look at all would make refusals dear.
+            while let Some(oldest) = state.waiting.pop_front_if(|job| job.is_abandoned()) {
+                abandoned.push(oldest);
+            }
         }
         if state.waiting.len() >= self.capacity {
             let waiting = state.waiting.len();
@@ -118,12 +132,19 @@ impl Queue {
     }
 
     /// Waits for the next job whose caller still waits for it, and takes it. `None` when the queue is
-    /// closed for good.
-    pub(crate) fn next(&self, worker: usize) -> Option<Work> {
-        let mut looks = 0;
+    /// closed for good. Where the device is fast, it looks for one before it sleeps.
+    pub(crate) fn next(&self, worker: usize, is_fast: bool) -> Option<Work> {
+        let mut may_look = is_fast;
         let mut state = lock(&self.state);
         loop {
             if let Some(job) = self.take(&mut state) {
+                if job.is_abandoned() {
+                    drop(state);
+                    // This wakes who listened once, which must not be under the lock.
+                    drop(job);
+                    state = lock(&self.state);
+                    continue;
+                }
                 state.hands[worker] = Hand::Signing(job.ticket);
                 return Some(Work {
                     message: job.message,
@@ -133,13 +154,10 @@ impl Queue {
             if state.is_closed() {
                 return None;
             }
-            if looks < LOOKS {
+            if may_look {
                 state.lookers += 1;
                 drop(state);
-                while looks < LOOKS && self.depth() == 0 {
-                    looks += 1;
-                    thread::yield_now();
-                }
+                may_look = self.look();
                 state = lock(&self.state);
                 state.lookers -= 1;
             } else {
@@ -233,14 +251,22 @@ impl Queue {
         }
     }
 
-    fn take(&self, state: &mut State) -> Option<Job> {
-        loop {
-            let job = state.waiting.pop_front()?;
-            self.depth.store(state.waiting.len(), Ordering::Release);
-            if !job.ticket.completer.is_abandoned() {
-                return Some(job);
+    /// Looks for a waiting job for a while; tells whether there was one.
+    fn look(&self) -> bool {
+        let until = Instant::now() + LOOK;
+        while self.depth() == 0 {
+            if Instant::now() >= until {
+                return false;
             }
+            thread::yield_now();
         }
+        true
+    }
+
+    fn take(&self, state: &mut State) -> Option<Job> {
+        let job = state.waiting.pop_front()?;
+        self.depth.store(state.waiting.len(), Ordering::Release);
+        Some(job)
     }
 
     fn take_expired(&self, state: &mut State, now: Instant) -> Vec<Ticket> {

@@ -1,7 +1,10 @@
 //! The signer over a device.
 
 use std::fmt;
+use std::future::Future as _;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,7 +17,7 @@ use crate::device::Device;
 use crate::health::Health;
 use crate::ladder::FirstTry;
 use crate::options::HsmOptions;
-use crate::queue::{Job, Ticket};
+use crate::queue::{Job, LOOK, Ticket};
 use crate::shared::Shared;
 use crate::worker;
 
@@ -132,7 +135,19 @@ impl Signer for HsmSigner {
     }
 
     fn sign(&self, input: &SigningInput<'_>) -> Result<Signature, SignError> {
-        self.submit(input).wait()
+        let is_next = self.shared.queue.depth() == 0;
+        let mut pending = self.submit(input);
+        if is_next && self.shared.record.is_fast() {
+            let until = Instant::now() + LOOK;
+            while Instant::now() < until {
+                let mut context = Context::from_waker(Waker::noop());
+                if let Poll::Ready(outcome) = Pin::new(&mut pending).poll(&mut context) {
+                    return outcome;
+                }
+                thread::yield_now();
+            }
+        }
+        pending.wait()
     }
 
     fn begin_sign(&self, input: &SigningInput<'_>) -> PendingSignature {

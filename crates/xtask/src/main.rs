@@ -11,8 +11,10 @@ use crate::workspace::Workspace;
 mod bench;
 mod ci;
 mod command;
+mod faults;
 mod foreign;
 mod fuzz;
+mod modules;
 mod needs;
 mod tally;
 mod test;
@@ -24,6 +26,8 @@ const HELP: &str = "\
 The project's own commands.
 
 cargo xtask test                         Set up what the tests need, then run all of them.
+cargo xtask modules [NAME]               Only the tests of real PKCS#11 modules, or of one.
+cargo xtask faults                       Only the signer over a PKCS#11 module with faults.
 cargo xtask ci                           What CI runs after `test`: fmt, clippy, docs, deny,
                                          feature powerset, fuzz smoke.
 cargo xtask tree                         Check which crates the published ones pull in.
@@ -35,7 +39,9 @@ cargo xtask bench criterion [ARGS]       The Criterion benches.
 
 Environment:
   CHANCERY_VECTORS    Folder of published test vectors; their tests are skipped without it.
-  CI                  When set, packaging refuses uncommitted changes.
+  CHANCERY_KRYOPTIC   A kryoptic module with EdDSA, to be tested beside the one without.
+  CI                  When set, packaging refuses uncommitted changes, and every module has to
+                      be there.
 
 Tools and verifiers are installed under target/. Missing system packages are installed with
 apt-get on Debian as root, and named elsewhere.
@@ -58,6 +64,8 @@ fn run(mut arguments: lexopt::Parser) -> Result<ExitCode> {
     match arguments.next()? {
         Some(Value(command)) => match command.string()?.as_str() {
             "test" => no_more(arguments).and_then(|()| test::run(&workspace)),
+            "modules" => modules(&workspace, arguments),
+            "faults" => no_more(arguments).and_then(|()| faults::run(&workspace)),
             "ci" => no_more(arguments).and_then(|()| ci::run(&workspace)),
             "tree" => no_more(arguments)
                 .and_then(|()| tree::check(&workspace))
@@ -79,6 +87,16 @@ fn no_more(mut arguments: lexopt::Parser) -> Result {
         None => Ok(()),
         Some(argument) => Err(argument.unexpected().into()),
     }
+}
+
+fn modules(workspace: &Workspace, mut arguments: lexopt::Parser) -> Result<ExitCode> {
+    let name = match arguments.next()? {
+        Some(Value(name)) => Some(name.string()?),
+        Some(other) => return Err(other.unexpected().into()),
+        None => None,
+    };
+    no_more(arguments)?;
+    modules::run(workspace, name.as_deref())
 }
 
 fn fuzz(workspace: &Workspace, mut arguments: lexopt::Parser) -> Result {

@@ -10,8 +10,8 @@ use jsonwebtoken::{DecodingKey, Validation, decode, decode_header};
 use serde_json::Value;
 
 use super::{Case, Fault, Scene};
-use crate::http;
 use crate::support::{AUDIENCE, segment};
+use chancery_tests::http;
 
 /// Whether it knows the algorithm; P-521 it has not, and EdDSA under its older name only.
 fn knows(algorithm: Algorithm) -> bool {

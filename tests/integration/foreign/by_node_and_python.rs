@@ -1,11 +1,10 @@
 //! Python's PyJWT and npm's jose, as programs of their own. Both fetch the documents themselves.
 
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use chancery::Algorithm;
 use chancery::software::Engine;
+use chancery_tests::programs;
 use serde_json::{Value, json};
 
 use super::{Fault, Scene};
@@ -50,9 +49,7 @@ const JOSE: Library = Library {
 #[ignore = "needs CHANCERY_FOREIGN_PYTHON; cargo xtask test sets it up"]
 fn pyjwt_judges_every_token() {
     for &engine in Engine::ALL {
-        let mut python = Command::new(from_environment("CHANCERY_FOREIGN_PYTHON"));
-        python.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("foreign/verify.py"));
-        judge(engine, &PYJWT, &mut python);
+        judge(engine, &PYJWT, &mut programs::pyjwt());
     }
 }
 
@@ -60,9 +57,7 @@ fn pyjwt_judges_every_token() {
 #[ignore = "needs CHANCERY_FOREIGN_NODE; cargo xtask test sets it up"]
 fn jose_judges_every_token() {
     for &engine in Engine::ALL {
-        let mut node = Command::new("node");
-        node.arg(from_environment("CHANCERY_FOREIGN_NODE").join("verify.mjs"));
-        judge(engine, &JOSE, &mut node);
+        judge(engine, &JOSE, &mut programs::jose());
     }
 }
 
@@ -82,12 +77,8 @@ fn both_take_access_and_logout_tokens() {
         {"name": "logout", "token": issuer.issue(&logout).unwrap().as_str(),
          "algorithms": ["ES256"], "typ": "logout+jwt"},
     ]);
-    let mut python = Command::new(from_environment("CHANCERY_FOREIGN_PYTHON"));
-    python.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("foreign/verify.py"));
-    let mut node = Command::new("node");
-    node.arg(from_environment("CHANCERY_FOREIGN_NODE").join("verify.mjs"));
-    for program in [&mut python, &mut node] {
-        let results = ask(program, &scene, &tokens);
+    for mut program in [programs::pyjwt(), programs::jose()] {
+        let results = programs::ask(&mut program, &scene.server, AUDIENCE, &tokens);
         assert_eq!(results.len(), 2);
         for (result, asked) in results.iter().zip(tokens.as_array().unwrap()) {
             assert_eq!(result["ok"], true, "{result}");
@@ -107,7 +98,7 @@ fn judge(engine: Engine, library: &Library, program: &mut Command) {
                    "algorithms": [case.algorithm.name()], "typ": "JWT"})
         })
         .collect();
-    let results = ask(program, &scene, &tokens);
+    let results = programs::ask(program, &scene.server, AUDIENCE, &tokens);
     assert_eq!(results.len(), scene.cases.len());
     // Both fetched the discovery document and the JWKS.
     assert!(scene.server.requests() >= 2);
@@ -129,30 +120,4 @@ fn judge(engine: Engine, library: &Library, program: &mut Command) {
         }
         assert_eq!(result["ok"], expected.is_none());
     }
-}
-
-/// Runs a program on a document of tokens and reads its results.
-fn ask(program: &mut Command, scene: &Scene, tokens: &Value) -> Vec<Value> {
-    let request = json!({
-        "issuer": scene.url(), "audience": AUDIENCE,
-        "discovery_url": scene.discovery_url(), "tokens": tokens,
-    });
-    let mut child = program
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap_or_else(|error| panic!("{program:?}: {error}"));
-    let mut input = child.stdin.take().unwrap();
-    input.write_all(request.to_string().as_bytes()).unwrap();
-    drop(input);
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "{program:?}: {}", output.status);
-    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
-    answer["results"].as_array().unwrap().clone()
-}
-
-fn from_environment(name: &str) -> PathBuf {
-    std::env::var_os(name)
-        .unwrap_or_else(|| panic!("{name} is not set; run cargo xtask test"))
-        .into()
 }

@@ -14,8 +14,8 @@ use openidconnect::{
 };
 
 use super::{Case, Fault, Scene};
-use crate::http;
 use crate::support::{AUDIENCE, algorithms, segment};
+use chancery_tests::http;
 
 /// What it says of a token whose algorithm it does not know: `Ed25519` it cannot parse, and the
 /// curve of ES512 it lacks when it comes to the signature, which is after some of the claims.

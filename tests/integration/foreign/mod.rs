@@ -18,10 +18,10 @@ use chancery::{
 };
 use serde_json::json;
 
-use crate::http::Server;
 use crate::support::{
     AUDIENCE, SlowClock, algorithms, claims, decode, encode, key_set, published, segment, signer,
 };
+use chancery_tests::http::Server;
 
 /// Why a token has to be refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,14 +101,6 @@ impl Scene {
 
     fn url(&self) -> &str {
         self.server.issuer().url().as_str()
-    }
-
-    fn discovery_url(&self) -> String {
-        format!(
-            "{}{}",
-            self.url(),
-            self.server.issuer().discovery().unwrap().path()
-        )
     }
 }
 

@@ -1,0 +1,562 @@
+//! The named faults.
+
+use std::time::Duration;
+
+use chancery_core::SignErrorKind;
+use chancery_fault_module::{Effect, Fault, Function, When};
+use cryptoki_sys::*;
+
+use crate::case::{Case, Expected, Scenario};
+use crate::incident::{Incident, OTHER_KEY};
+use crate::singles;
+
+/// Codes and their names.
+macro_rules! codes {
+    ($($code:ident)*) => { &[$((stringify!($code), $code)),*] };
+}
+
+type Codes = &'static [(&'static str, CK_RV)];
+
+/// A code that no standard has.
+const CKR_VENDOR: CK_RV = CKR_VENDOR_DEFINED + 0x1234;
+
+/// What a device may say at any call.
+const ANYWHERE: Codes = codes!(
+    CKR_DEVICE_ERROR CKR_DEVICE_REMOVED CKR_DEVICE_MEMORY CKR_HOST_MEMORY CKR_GENERAL_ERROR
+    CKR_FUNCTION_FAILED CKR_TOKEN_NOT_PRESENT CKR_CRYPTOKI_NOT_INITIALIZED CKR_VENDOR
+);
+/// What it may say besides, in a session.
+const IN_SESSION: Codes = codes!(CKR_SESSION_HANDLE_INVALID CKR_SESSION_CLOSED);
+const SIGN_INIT: Codes = codes!(
+    CKR_USER_NOT_LOGGED_IN CKR_KEY_HANDLE_INVALID CKR_OBJECT_HANDLE_INVALID CKR_OPERATION_ACTIVE
+    CKR_MECHANISM_INVALID
+);
+const SIGN: Codes = codes!(
+    CKR_USER_NOT_LOGGED_IN CKR_OPERATION_NOT_INITIALIZED CKR_FUNCTION_CANCELED CKR_DATA_LEN_RANGE
+    CKR_BUFFER_TOO_SMALL
+);
+const OPEN_SESSION: Codes = codes!(CKR_SESSION_COUNT CKR_SLOT_ID_INVALID CKR_TOKEN_NOT_RECOGNIZED);
+const LOGIN: Codes = codes!(CKR_OPERATION_ACTIVE CKR_USER_TOO_MANY_TYPES);
+const FIND_OBJECTS_INIT: Codes = codes!(CKR_OPERATION_ACTIVE);
+const FIND_OBJECTS: Codes = codes!(
+    CKR_DEVICE_ERROR CKR_DEVICE_MEMORY CKR_SESSION_HANDLE_INVALID CKR_OPERATION_NOT_INITIALIZED
+);
+const GET_ATTRIBUTE_VALUE: Codes =
+    codes!(CKR_DEVICE_ERROR CKR_HOST_MEMORY CKR_OBJECT_HANDLE_INVALID CKR_SESSION_CLOSED);
+
+/// All cases.
+pub(crate) fn cases() -> Vec<Case> {
+    let mut cases = codes();
+    cases.extend(refused_pins());
+    cases.extend(passing());
+    cases.extend(lies());
+    cases.extend(incidents());
+    cases.extend(sessions());
+    cases.extend(slow());
+    cases.extend(signatures());
+    cases.extend(keys());
+    cases.extend(past_deadlines());
+    cases.extend(together());
+    cases.extend(singles::cases());
+    cases
+}
+
+/// Each code at each call that it may come from, for a while. Callers have time to wait.
+fn codes() -> Vec<Case> {
+    let calls: &[(Function, Incident, &[Codes])] = &[
+        (
+            Function::SignInit,
+            Incident::None,
+            &[ANYWHERE, IN_SESSION, SIGN_INIT],
+        ),
+        (
+            Function::Sign,
+            Incident::None,
+            &[ANYWHERE, IN_SESSION, SIGN],
+        ),
+        (
+            Function::OpenSession,
+            Incident::CloseSessions,
+            &[ANYWHERE, OPEN_SESSION],
+        ),
+        (
+            Function::Login,
+            Incident::LogOut,
+            &[ANYWHERE, IN_SESSION, LOGIN],
+        ),
+        (
+            Function::FindObjectsInit,
+            Incident::CloseSessions,
+            &[ANYWHERE, IN_SESSION, FIND_OBJECTS_INIT],
+        ),
+        (
+            Function::FindObjects,
+            Incident::CloseSessions,
+            &[FIND_OBJECTS],
+        ),
+        (
+            Function::GetAttributeValue,
+            Incident::CloseSessions,
+            &[GET_ATTRIBUTE_VALUE],
+        ),
+        (
+            Function::GetSlotList,
+            Incident::FinalizeAndInitialize,
+            &[codes!(CKR_DEVICE_ERROR)],
+        ),
+        (
+            Function::GetTokenInfo,
+            Incident::FinalizeAndInitialize,
+            &[codes!(CKR_DEVICE_ERROR CKR_TOKEN_NOT_PRESENT)],
+        ),
+        (
+            Function::GetSessionInfo,
+            Incident::CloseSessions,
+            &[codes!(CKR_DEVICE_ERROR)],
+        ),
+        (
+            Function::Initialize,
+            Incident::Finalize,
+            &[codes!(CKR_GENERAL_ERROR CKR_HOST_MEMORY CKR_FUNCTION_FAILED CKR_DEVICE_ERROR)],
+        ),
+    ];
+    let mut cases = Vec::new();
+    for (function, incident, codes) in calls {
+        for (name, code) in codes.iter().copied().flatten() {
+            cases.push(Case::new(
+                format!("{} returns {name}", function.name()),
+                Scenario::new(Expected::Unnoticed)
+                    .fault(always(*function, Effect::Return(*code)))
+                    .incident(*incident),
+            ));
+        }
+    }
+    cases
+}
+
+/// A PIN is tried once, and then nothing is.
+fn refused_pins() -> Vec<Case> {
+    let wrong_pin = || Scenario::new(Expected::RefusesForGood(SignErrorKind::WrongPin));
+    let mut cases = vec![Case::new(
+        "the PIN is changed",
+        wrong_pin().incident(Incident::ChangePin),
+    )];
+    let codes =
+        codes!(CKR_PIN_INCORRECT CKR_PIN_INVALID CKR_PIN_LEN_RANGE CKR_PIN_EXPIRED CKR_PIN_LOCKED);
+    for (name, code) in codes {
+        cases.push(Case::new(
+            format!("C_Login returns {name}"),
+            wrong_pin()
+                .fault(always(Function::Login, Effect::Return(*code)))
+                .incident(Incident::LogOut),
+        ));
+    }
+    cases
+}
+
+/// Errors that come and go while others sign.
+fn passing() -> Vec<Case> {
+    let device_error = Effect::Return(CKR_DEVICE_ERROR);
+    let case = |name: &str, function, when| {
+        Case::new(
+            name,
+            Scenario::new(Expected::SignsOn { failed: 0 }).fault(Fault {
+                function,
+                effect: device_error,
+                when,
+            }),
+        )
+    };
+    vec![
+        case(
+            "one C_Sign returns CKR_DEVICE_ERROR",
+            Function::Sign,
+            When::Next(1),
+        ),
+        case(
+            "8 C_Sign return CKR_DEVICE_ERROR",
+            Function::Sign,
+            When::Next(8),
+        ),
+        case(
+            "every 3rd C_Sign returns CKR_DEVICE_ERROR",
+            Function::Sign,
+            When::Every(3),
+        ),
+        case(
+            "every 100th C_Sign returns CKR_DEVICE_ERROR",
+            Function::Sign,
+            When::Every(100),
+        ),
+        case(
+            "every 2nd C_SignInit returns CKR_DEVICE_ERROR",
+            Function::SignInit,
+            When::Every(2),
+        ),
+    ]
+}
+
+/// What the device did, it says it did not.
+fn lies() -> Vec<Case> {
+    let case = |function: Function, incident| {
+        Case::new(
+            format!("{} works and returns CKR_DEVICE_ERROR", function.name()),
+            Scenario::new(Expected::Unnoticed)
+                .fault(always(function, Effect::DoButReturn(CKR_DEVICE_ERROR)))
+                .incident(incident),
+        )
+    };
+    let mut cases = vec![
+        case(Function::Sign, Incident::None),
+        case(Function::SignInit, Incident::None),
+        case(Function::Login, Incident::LogOut),
+        case(Function::FindObjectsInit, Incident::CloseSessions),
+        case(Function::FindObjects, Incident::CloseSessions),
+        case(Function::Initialize, Incident::Finalize),
+    ];
+    // The module never tells the sessions' handles, so nobody can close them.
+    let mut leaking = case(Function::OpenSession, Incident::CloseSessions);
+    if let crate::case::Kind::Loaded(scenario) = &mut leaking.kind {
+        scenario.can_close_sessions = false;
+    }
+    cases.push(leaking);
+    cases
+}
+
+/// What somebody else does, with nothing wrong with the module.
+fn incidents() -> Vec<Case> {
+    let case = |name: &str, incident| {
+        Case::new(name, Scenario::new(Expected::Unnoticed).incident(incident))
+    };
+    vec![
+        case("sessions closed by somebody else", Incident::CloseSessions),
+        case("logged out by somebody else", Incident::LogOut),
+        case("finalized by somebody else", Incident::Finalize),
+        case(
+            "finalized and initialized by somebody else",
+            Incident::FinalizeAndInitialize,
+        ),
+        case(
+            "finalized and initialized by somebody else six times",
+            Incident::FinalizeAndInitializeAgain,
+        ),
+        case("token taken away and brought back", Incident::TakeTokenAway),
+    ]
+}
+
+/// Fewer sessions than workers.
+fn sessions() -> Vec<Case> {
+    let limited = |most| {
+        Case::new(
+            format!("no more than {most} sessions"),
+            Scenario::new(Expected::SignsOn { failed: 0 })
+                .fault(always(Function::OpenSession, Effect::SessionLimit(most)))
+                .incident(Incident::CloseSessions),
+        )
+    };
+    let unclosable = Scenario::new(Expected::Unnoticed)
+        .fault(always(
+            Function::CloseSession,
+            Effect::Return(CKR_DEVICE_ERROR),
+        ))
+        .fault(always(Function::Sign, Effect::Return(CKR_DEVICE_ERROR)))
+        .leaves_sessions();
+    vec![
+        limited(1),
+        limited(2),
+        limited(5),
+        Case::new("C_CloseSession returns CKR_DEVICE_ERROR", unclosable),
+    ]
+}
+
+/// Calls that take long, or don't return while the fault is on.
+fn slow() -> Vec<Case> {
+    const DEADLINE: Duration = Duration::from_millis(300);
+    const LASTS: Duration = Duration::from_millis(1200);
+    let hang = |function, when| Fault {
+        function,
+        effect: Effect::Hang,
+        when,
+    };
+    let hung = |name: &str, function, incident| {
+        Case::new(
+            name,
+            Scenario::new(Expected::Recovers)
+                .fault(hang(function, When::Always))
+                .incident(incident)
+                .outlasts(DEADLINE, LASTS),
+        )
+    };
+    let some = |count: usize| {
+        let name = format!("{count} of 8 sessions hang in C_Sign");
+        let when = When::Next(count as u64);
+        Case::new(
+            name,
+            Scenario::new(Expected::SignsOn { failed: count })
+                .fault(hang(Function::Sign, when))
+                .outlasts(DEADLINE, LASTS),
+        )
+    };
+    let late = |milliseconds| {
+        let delay = Effect::delay(Duration::from_millis(milliseconds));
+        Fault {
+            function: Function::Sign,
+            effect: delay,
+            when: When::Always,
+        }
+    };
+    vec![
+        Case::new(
+            "C_Sign takes 20 ms",
+            Scenario::new(Expected::SignsOn { failed: 0 }).fault(late(20)),
+        ),
+        Case::new(
+            "C_Sign takes longer than the deadline",
+            Scenario::new(Expected::Recovers)
+                .fault(late(250))
+                .outlasts(Duration::from_millis(200), LASTS),
+        ),
+        hung(
+            "all sessions hang in C_Sign",
+            Function::Sign,
+            Incident::None,
+        ),
+        hung(
+            "all sessions hang in C_SignInit",
+            Function::SignInit,
+            Incident::None,
+        ),
+        some(1),
+        some(7),
+        hung(
+            "C_OpenSession hangs",
+            Function::OpenSession,
+            Incident::CloseSessions,
+        ),
+        hung("C_Login hangs", Function::Login, Incident::LogOut),
+        hung(
+            "C_FindObjects hangs",
+            Function::FindObjects,
+            Incident::CloseSessions,
+        ),
+        hung(
+            "C_Initialize hangs",
+            Function::Initialize,
+            Incident::Finalize,
+        ),
+        Case::new(
+            "C_Finalize hangs",
+            Scenario::new(Expected::Recovers)
+                .fault(always(Function::FindObjects, Effect::FindNothing))
+                .fault(hang(Function::Finalize, When::Always))
+                .incident(Incident::CloseSessions)
+                .outlasts(DEADLINE, LASTS),
+        ),
+        Case::new(
+            "C_CloseSession hangs",
+            Scenario::new(Expected::Recovers)
+                .fault(hang(Function::CloseSession, When::Always))
+                .fault(Fault {
+                    function: Function::Sign,
+                    effect: Effect::Return(CKR_DEVICE_ERROR),
+                    when: When::Every(50),
+                })
+                .outlasts(DEADLINE, LASTS),
+        ),
+    ]
+}
+
+/// Signatures that are none.
+fn signatures() -> Vec<Case> {
+    let spoiled = |name: &str, effect, when, expected| {
+        Case::new(
+            name,
+            Scenario::new(expected).fault(Fault {
+                function: Function::Sign,
+                effect,
+                when,
+            }),
+        )
+    };
+    let always = |name: &str, effect| spoiled(name, effect, When::Always, Expected::Recovers);
+    vec![
+        always("signatures with a bit flipped", Effect::FlipBit),
+        spoiled(
+            "every 10th signature with a bit flipped",
+            Effect::FlipBit,
+            When::Every(10),
+            // A caller is told when it was given three in a row.
+            Expected::SignsOn { failed: 0 },
+        ),
+        always("signatures without their last byte", Effect::Shorten(1)),
+        always("empty signatures", Effect::Shorten(64)),
+        always("signatures with a byte more", Effect::Lengthen(1)),
+        always("signatures of twice their length", Effect::Lengthen(64)),
+        always("signatures longer than they say", Effect::Overstate(64)),
+        always("random signatures", Effect::Random),
+        always("signatures of other tokens", Effect::Replay),
+    ]
+}
+
+/// Another key, or none, where the published one was.
+fn keys() -> Vec<Case> {
+    let other = Effect::OtherKey(OTHER_KEY.1);
+    let changed = SignErrorKind::KeyChanged;
+    vec![
+        Case::new(
+            "C_SignInit takes another key",
+            Scenario::new(Expected::Recovers).fault(always(Function::SignInit, other)),
+        ),
+        Case::new(
+            "every 5th C_SignInit takes another key",
+            Scenario::new(Expected::SignsOn { failed: 0 }).fault(Fault {
+                function: Function::SignInit,
+                effect: other,
+                when: When::Every(5),
+            }),
+        ),
+        Case::new(
+            "C_FindObjects finds another key",
+            Scenario::new(Expected::Refuses(changed))
+                .fault(always(Function::FindObjectsInit, other))
+                .incident(Incident::CloseSessions),
+        ),
+        Case::new(
+            "C_FindObjects finds nothing",
+            Scenario::new(Expected::Unnoticed)
+                .fault(always(Function::FindObjects, Effect::FindNothing))
+                .incident(Incident::CloseSessions),
+        ),
+        Case::new(
+            "C_GetSlotList finds nothing",
+            Scenario::new(Expected::Unnoticed)
+                .fault(always(Function::GetSlotList, Effect::FindNothing))
+                .incident(Incident::FinalizeAndInitialize),
+        ),
+        Case::new(
+            "token swapped for one with another key, and back",
+            Scenario::new(Expected::Refuses(changed)).incident(Incident::SwapToken),
+        ),
+        Case::new(
+            "token swapped for one without the key, and back",
+            Scenario::new(Expected::Unnoticed).incident(Incident::SwapForEmptyToken),
+        ),
+        Case::new(
+            "token without the key for longer than the deadline",
+            Scenario::new(Expected::Refuses(SignErrorKind::KeyMissing))
+                .incident(Incident::SwapForEmptyToken)
+                .outlasts(Duration::from_millis(300), Duration::from_millis(1000)),
+        ),
+        Case::new(
+            "key destroyed and another generated in its place",
+            Scenario::new(Expected::RefusesForGood(changed)).incident(Incident::ReplaceKey),
+        ),
+        Case::new(
+            "a second key with the same label and id, then destroyed",
+            Scenario::new(Expected::Unnoticed).incident(Incident::AddKey),
+        ),
+    ]
+}
+
+/// Faults that outlast the callers' deadlines.
+fn past_deadlines() -> Vec<Case> {
+    let case = |name: &str, incident, faults: &[Fault]| {
+        let scenario = Scenario::new(Expected::Recovers)
+            .incident(incident)
+            .outlasts(Duration::from_millis(200), Duration::from_millis(700));
+        let scenario = faults.iter().copied().fold(scenario, Scenario::fault);
+        Case::new(name, scenario)
+    };
+    let returns = |function, code| [always(function, Effect::Return(code))];
+    vec![
+        case(
+            "CKR_DEVICE_REMOVED at C_Sign past deadlines",
+            Incident::None,
+            &returns(Function::Sign, CKR_DEVICE_REMOVED),
+        ),
+        case(
+            "CKR_DEVICE_REMOVED at C_OpenSession past deadlines",
+            Incident::CloseSessions,
+            &returns(Function::OpenSession, CKR_DEVICE_REMOVED),
+        ),
+        case(
+            "CKR_GENERAL_ERROR at C_Initialize past deadlines",
+            Incident::Finalize,
+            &returns(Function::Initialize, CKR_GENERAL_ERROR),
+        ),
+        case(
+            "CKR_DEVICE_ERROR at C_Login past deadlines",
+            Incident::LogOut,
+            &returns(Function::Login, CKR_DEVICE_ERROR),
+        ),
+        case(
+            "token taken away past deadlines",
+            Incident::TakeTokenAway,
+            &[],
+        ),
+        case(
+            "CKR_DEVICE_ERROR at C_Finalize past deadlines",
+            Incident::CloseSessions,
+            &[
+                always(Function::Finalize, Effect::Return(CKR_DEVICE_ERROR)),
+                always(Function::FindObjects, Effect::FindNothing),
+            ],
+        ),
+    ]
+}
+
+/// Several faults, several signers, and an application that uses the module too.
+fn together() -> Vec<Case> {
+    let here_and_there = |function, when| Fault {
+        function,
+        effect: Effect::Return(CKR_DEVICE_ERROR),
+        when: When::Every(when),
+    };
+    let device_error = always(Function::Sign, Effect::Return(CKR_DEVICE_ERROR));
+    let unnoticed = || Scenario::new(Expected::Unnoticed);
+    let wrong_pin = Scenario::new(Expected::RefusesForGood(SignErrorKind::WrongPin));
+    vec![
+        Case::new(
+            "CKR_DEVICE_ERROR here and there",
+            Scenario::new(Expected::SignsOn { failed: 0 })
+                .fault(here_and_there(Function::OpenSession, 3))
+                .fault(here_and_there(Function::FindObjects, 4))
+                .fault(here_and_there(Function::SignInit, 50))
+                .fault(here_and_there(Function::Sign, 50)),
+        ),
+        Case::new(
+            "two signers: C_Sign returns CKR_DEVICE_ERROR",
+            unnoticed().fault(device_error).two_signers(),
+        ),
+        Case::new(
+            "two signers: finalized by somebody else",
+            unnoticed().incident(Incident::Finalize).two_signers(),
+        ),
+        Case::new(
+            "two signers: token taken away and brought back",
+            unnoticed().incident(Incident::TakeTokenAway).two_signers(),
+        ),
+        Case::new(
+            "two signers: the PIN is changed",
+            wrong_pin.incident(Incident::ChangePin).two_signers(),
+        ),
+        Case::new(
+            "initialized by the application: C_Sign returns CKR_DEVICE_ERROR",
+            unnoticed().fault(device_error).initialized(),
+        ),
+        Case::new(
+            "initialized by the application: and again",
+            unnoticed()
+                .incident(Incident::FinalizeAndInitialize)
+                .initialized(),
+        ),
+    ]
+}
+
+fn always(function: Function, effect: Effect) -> Fault {
+    Fault {
+        function,
+        effect,
+        when: When::Always,
+    }
+}
