@@ -113,9 +113,12 @@ impl Domains {
     }
 }
 
-/// The numbers, with commas between.
+/// The numbers, with commas between, or `all`.
 impl fmt::Display for Domains {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 == u16::MAX {
+            return f.write_str("all");
+        }
         let mut comma = "";
         for number in 1..=16 {
             if self.0 & 1 << (number - 1) != 0 {

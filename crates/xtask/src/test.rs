@@ -21,6 +21,9 @@ const DOWNSTREAM: &[&[&str]] = &[
     &["--all-features"],
 ];
 
+/// It does not belong on a command line, where others can read it.
+const YUBIHSM_PASSWORD: &str = "CHANCERY_YUBIHSM_PASSWORD";
+
 /// Sets up what the tests need, runs all of them, and closes with their sum.
 pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
     let vectors = vectors()?;
@@ -58,6 +61,31 @@ pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
             "SKIPPED: {skipped} tests of published vectors, because CHANCERY_VECTORS is not set"
         );
     }
+    println!("{tally}");
+    Ok(tally.exit_code())
+}
+
+/// Tests a real YubiHSM 2.
+pub(crate) fn yubihsm(
+    workspace: &Workspace,
+    connector: &str,
+    authentication_key: u16,
+) -> Result<ExitCode> {
+    if env::var_os(YUBIHSM_PASSWORD).is_none() {
+        return Err(
+            format!("{YUBIHSM_PASSWORD} has to hold the authentication key's password").into(),
+        );
+    }
+    let mut cargo = workspace.cargo(&["test", "--package", "chancery-yubihsm-tests"]);
+    cargo
+        .args(["--test", "device"])
+        .env("CHANCERY_YUBIHSM_CONNECTOR", connector)
+        .env(
+            "CHANCERY_YUBIHSM_AUTH_KEY_ID",
+            authentication_key.to_string(),
+        );
+    let mut tally = Tally::default();
+    tally.cargo_test(&mut cargo);
     println!("{tally}");
     Ok(tally.exit_code())
 }
