@@ -8,6 +8,7 @@ mod der_signature;
 mod issuer_url;
 mod jwk;
 mod key_import;
+mod pkcs11_uri;
 mod support;
 mod verifier;
 
@@ -16,6 +17,7 @@ pub use crate::der_signature::der_signature;
 pub use crate::issuer_url::issuer_url;
 pub use crate::jwk::jwk;
 pub use crate::key_import::key_import;
+pub use crate::pkcs11_uri::pkcs11_uri;
 pub use crate::verifier::verifier;
 
 #[cfg(test)]
@@ -62,6 +64,11 @@ mod tests {
     #[test]
     fn key_import() {
         replay("key_import", super::key_import);
+    }
+
+    #[test]
+    fn pkcs11_uri() {
+        replay("pkcs11_uri", super::pkcs11_uri);
     }
 
     #[test]

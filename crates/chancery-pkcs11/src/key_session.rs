@@ -17,6 +17,9 @@ use crate::token::Token;
 /// What every key signs before it is used.
 const PROBE: &[u8] = b"chancery probe";
 
+/// More than any signature has, so that one that is too long is seen.
+const MOST_BYTES: usize = 1024;
+
 /// A session with a key that was found in it.
 #[derive(Debug)]
 pub(crate) struct KeySession {
@@ -57,14 +60,15 @@ impl Session for KeySession {
             ));
         }
         let data = self.method.data(input, &mut self.buffer);
+        let mut bytes = [0; MOST_BYTES];
         let signed = self
             .session
-            .call(|session| session.sign(&self.mechanism, self.key, data));
-        let bytes = signed.map_err(|error| {
+            .sign(&self.mechanism, self.key, data, &mut bytes);
+        let length = signed.map_err(|error| {
             let error = ModuleError::from(error).to_string();
             DeviceError::new(DeviceErrorKind::Failed, error)
         })?;
-        signature(algorithm, self.signature_len, &bytes)
+        signature(algorithm, self.signature_len, &bytes[..length])
             .map_err(|error| DeviceError::new(DeviceErrorKind::Failed, error.to_string()))
     }
 }

@@ -25,10 +25,20 @@ mod pin;
 mod public_half;
 mod selector;
 mod signer_builder;
+mod single_part;
 mod sync;
 mod token;
 mod token_key;
 mod uri;
+
+// What the tests in here share with those outside.
+#[cfg(test)]
+extern crate self as chancery_pkcs11;
+#[cfg(test)]
+#[cfg(not(chancery_shuttle))]
+#[allow(clippy::expect_used, clippy::unwrap_used)]
+#[path = "../tests/softhsm/support.rs"]
+mod softhsm;
 
 pub use crate::error::Pkcs11Error;
 pub use crate::generate::KeyPair;

@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error, Result as CryptokiResult, RvError};
+use cryptoki::mechanism::Mechanism;
+use cryptoki::object::ObjectHandle;
 use cryptoki::session::Session;
 use cryptoki::slot::Slot;
 
@@ -20,6 +22,7 @@ use crate::error::Pkcs11Error;
 use crate::gate::{Gate, NotRestarted, Restarted};
 use crate::login::Login;
 use crate::module_error::CallError;
+use crate::single_part::SinglePart;
 use crate::sync::{Mutex, lock};
 
 /// How long a restart waits for calls in flight. A sound module answers sooner; one that does not
@@ -39,6 +42,7 @@ pub(crate) struct Module {
     /// What `C_Initialize` gets as `pReserved`.
     reserved: Option<CString>,
     pkcs11: Pkcs11,
+    single_part: SinglePart,
     gate: Gate,
     /// Whether the `C_Initialize` that counts was ours.
     is_ours: AtomicBool,
@@ -64,14 +68,17 @@ impl Module {
                 Err(Pkcs11Error::Reserved { path })
             };
         }
-        let pkcs11 = Pkcs11::new(&path).map_err(|error| Pkcs11Error::ModuleLoad {
+        let not_loaded = |reason| Pkcs11Error::ModuleLoad {
             path: path.clone(),
-            reason: error.to_string(),
-        })?;
+            reason,
+        };
+        let pkcs11 = Pkcs11::new(&path).map_err(|error| not_loaded(error.to_string()))?;
+        let single_part = SinglePart::load(&path).map_err(|error| not_loaded(error.to_string()))?;
         let module = Arc::new(Self {
             path: path.clone(),
             reserved,
             pkcs11,
+            single_part,
             gate: Gate::new(PATIENCE),
             is_ours: AtomicBool::new(false),
             last_reset: Mutex::new(None),
@@ -283,6 +290,18 @@ impl ModuleSession {
         }
         Ok(result?)
     }
+
+    /// Signs; tells the signature's length, which is at most that of `buffer`.
+    pub(crate) fn sign(
+        &self,
+        mechanism: &Mechanism<'_>,
+        key: ObjectHandle,
+        data: &[u8],
+        buffer: &mut [u8],
+    ) -> Result<usize, CallError> {
+        let single_part = &self.module.single_part;
+        self.call(|session| single_part.sign(session, mechanism, key, data, buffer))
+    }
 }
 
 impl Drop for ModuleSession {
@@ -303,4 +322,140 @@ impl Drop for ModuleSession {
 
 fn is_down(error: &Error) -> bool {
     matches!(error, Error::Pkcs11(RvError::CryptokiNotInitialized, _))
+}
+
+#[cfg(test)]
+#[cfg(not(chancery_shuttle))]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+    use std::thread;
+
+    use chancery_core::{Algorithm, Signer as _, SigningInput};
+    use chancery_pkcs11::KeyPair;
+    use cryptoki::context::Function;
+
+    use super::*;
+    use crate::softhsm::isolated;
+
+    /// SoftHSM crashes when it is finalised beside other calls, so that this process survives is
+    /// what is tested; and that no caller notices.
+    #[test]
+    #[ignore = "needs SoftHSM; cargo xtask test sets it up"]
+    fn restarts_under_load() {
+        isolated(|hsm| {
+            let token = hsm.token();
+            token.generate(KeyPair::P256, "key", None).unwrap();
+            let signers = [0, 1].map(|_| token.signer().label("key").open().unwrap());
+            let is_done = AtomicBool::new(false);
+            let signed = AtomicUsize::new(0);
+            thread::scope(|scope| {
+                for signer in signers.iter().cycle().take(6) {
+                    scope.spawn(|| {
+                        let input = SigningInput::new(Algorithm::Es256, b"header.payload");
+                        while !is_done.load(Ordering::Relaxed) {
+                            signer.sign(&input).unwrap();
+                            signed.fetch_add(1, Ordering::Relaxed);
+                        }
+                    });
+                }
+                let module = token.module();
+                for restart in 1..=20 {
+                    thread::sleep(RESET_INTERVAL + Duration::from_millis(5));
+                    let before = signed.load(Ordering::Relaxed);
+                    assert_eq!(module.epoch(), restart);
+                    module.reset(restart).unwrap();
+                    assert_eq!(module.epoch(), restart + 1);
+                    // Under load indeed.
+                    while signed.load(Ordering::Relaxed) < before + 10 {
+                        thread::yield_now();
+                    }
+                }
+                is_done.store(true, Ordering::Relaxed);
+            });
+            println!("{signed:?} signatures around 20 restarts");
+        });
+    }
+
+    #[test]
+    #[ignore = "needs SoftHSM; cargo xtask test sets it up"]
+    fn restarts_keep_their_distance() {
+        isolated(|hsm| {
+            let module = Arc::clone(hsm.token().module());
+            assert_eq!(module.epoch(), 1);
+            module.reset(1).unwrap();
+            module.reset(1).unwrap();
+            module.reset(2).unwrap();
+            assert_eq!(module.epoch(), 2);
+            thread::sleep(RESET_INTERVAL);
+            module.reset(1).unwrap();
+            assert_eq!(module.epoch(), 2, "the epoch 1 is over");
+            module.reset(2).unwrap();
+            assert_eq!(module.epoch(), 3);
+        });
+    }
+
+    /// Handles are numbered anew after a restart, so that of an old session may be a new one's.
+    #[test]
+    #[ignore = "needs SoftHSM; cargo xtask test sets it up"]
+    fn a_session_from_before_a_restart_closes_no_other() {
+        isolated(|hsm| {
+            let module = Arc::clone(hsm.token().module());
+            let slot = hsm.bare().slot(crate::softhsm::LABEL);
+            let handle = |session: &ModuleSession| session.session.as_ref().map(Session::handle);
+            // None may be older, lest the numbers differ.
+            module.reset(1).unwrap();
+            let old = module.open_session(slot, Access::ReadOnly).unwrap();
+            thread::sleep(RESET_INTERVAL);
+            module.reset(2).unwrap();
+            let new = module.open_session(slot, Access::ReadOnly).unwrap();
+            assert_eq!(handle(&old), handle(&new));
+            assert!(matches!(
+                old.call(|session| session.get_session_info()),
+                Err(CallError::Stale)
+            ));
+            drop(old);
+            new.call(|session| session.get_session_info()).unwrap();
+            // In its own time it is closed.
+            let number = handle(&new).unwrap();
+            assert!(hsm.bare().has_session(number));
+            drop(new);
+            assert!(!hsm.bare().has_session(number));
+        });
+    }
+
+    #[test]
+    #[ignore = "needs SoftHSM; cargo xtask test sets it up"]
+    fn what_somebody_else_initialized_is_not_finalized() {
+        isolated(|hsm| {
+            let theirs = hsm.bare().pkcs11;
+            let flags = CInitializeFlags::OS_LOCKING_OK;
+            theirs.initialize(CInitializeArgs::new(flags)).unwrap();
+            let module = Arc::clone(hsm.token().module());
+            assert!(matches!(module.reset(1), Err(CallError::NotOurs)));
+            theirs.get_library_info().unwrap();
+            // Once they have finalised it, it is ours to initialise.
+            theirs.finalize().unwrap();
+            module.call(|pkcs11| pkcs11.get_all_slots()).unwrap_err();
+            module.call(|pkcs11| pkcs11.get_all_slots()).unwrap();
+            module.reset(module.epoch()).unwrap();
+        });
+    }
+
+    /// A module that says once that it is down, and is not, is not given up.
+    #[test]
+    #[ignore = "needs SoftHSM; cargo xtask test sets it up"]
+    fn one_code_proves_nothing() {
+        isolated(|hsm| {
+            let module = Arc::clone(hsm.token().module());
+            let down = || {
+                let code = RvError::CryptokiNotInitialized;
+                Err::<(), _>(Error::Pkcs11(code, Function::OpenSession))
+            };
+            module.call(|_| down()).unwrap_err();
+            assert_eq!(module.epoch(), 1);
+            hsm.bare().pkcs11.finalize().unwrap();
+            module.call(|_| down()).unwrap_err();
+            assert_eq!(module.epoch(), 2);
+        });
+    }
 }

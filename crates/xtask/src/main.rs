@@ -39,6 +39,7 @@ cargo xtask fuzz --seconds N [TARGET]    Run each fuzz target, or one, for N sec
 cargo xtask bench overhead [ARGS]        What a token costs beyond its raw signature.
 cargo xtask bench peers [ARGS]           The same claims through other libraries; draws
                                          docs/peers.svg.
+cargo xtask bench hsm [PART…]            PKCS#11 modules through chancery and without it.
 cargo xtask bench criterion [ARGS]       The Criterion benches.
 
 Environment:
@@ -142,13 +143,16 @@ fn fuzz(workspace: &Workspace, mut arguments: lexopt::Parser) -> Result {
 fn bench(workspace: &Workspace, mut arguments: lexopt::Parser) -> Result {
     let kind = match arguments.next()? {
         Some(Value(kind)) => kind.string()?,
-        _ => return Err("bench needs one of overhead, peers, criterion".into()),
+        _ => return Err("bench needs one of overhead, peers, hsm, criterion".into()),
     };
     let rest: Vec<OsString> = arguments.raw_args()?.collect();
     match kind.as_str() {
         "overhead" => bench::overhead(workspace, &rest),
         "peers" => bench::peers(workspace, &rest),
+        "hsm" => bench::hsm(workspace, &rest),
         "criterion" => bench::criterion(workspace, &rest),
-        other => Err(format!("no bench `{other}`; there are overhead, peers, criterion").into()),
+        other => {
+            Err(format!("no bench `{other}`; there are overhead, peers, hsm, criterion").into())
+        }
     }
 }

@@ -1,6 +1,9 @@
 //! SoftHSM in a folder of its own, and each test in a process of its own: a module is initialised
 //! once for a process, and takes its configuration from the environment.
 
+// The tests outside of the crate and those inside use different parts of it.
+#![allow(dead_code)]
+
 use std::any::type_name;
 use std::env;
 use std::fs;
@@ -153,18 +156,32 @@ impl Bare {
     /// Calls `C_CloseAllSessions`, which the binding lacks.
     #[allow(unsafe_code)]
     pub(crate) fn close_all_sessions(&self) {
+        let close = self.functions().C_CloseAllSessions.unwrap();
+        // SAFETY: the function takes the number of a slot, and any number is allowed.
+        assert_eq!(unsafe { close(self.slot(LABEL).into()) }, 0);
+    }
+
+    /// Whether there is a session of that number.
+    #[allow(unsafe_code)]
+    pub(crate) fn has_session(&self, handle: cryptoki_sys::CK_SESSION_HANDLE) -> bool {
+        let session_info = self.functions().C_GetSessionInfo.unwrap();
+        let mut info = cryptoki_sys::CK_SESSION_INFO::default();
+        // SAFETY: the function takes any number, and a pointer to the structure that it fills.
+        unsafe { session_info(handle, &mut info) == 0 }
+    }
+
+    /// The module's functions, without the binding's order over them.
+    #[allow(unsafe_code)]
+    fn functions(&self) -> cryptoki_sys::CK_FUNCTION_LIST {
         // SAFETY: the file is a PKCS#11 module that is loaded already, so no code of it runs for
         // being loaded once more.
         let module = unsafe { cryptoki_sys::Pkcs11::new(&self.module) }.unwrap();
         let mut list = std::ptr::null_mut();
         // SAFETY: the function takes a pointer to a place for a pointer, and this is one.
         assert_eq!(unsafe { module.C_GetFunctionList(&mut list) }, 0);
-        // SAFETY: the module has set the pointer to its list, which lives as long as it is loaded;
-        // `self.pkcs11` keeps it loaded.
-        let close = unsafe { (*list).C_CloseAllSessions }.unwrap();
-        let slot = self.slot(LABEL);
-        // SAFETY: the function takes the number of a slot, and any number is allowed.
-        assert_eq!(unsafe { close(slot.into()) }, 0);
+        // SAFETY: the module has set the pointer to its list, which lives as long as the module is
+        // loaded; `self.pkcs11` keeps it loaded.
+        unsafe { *list }
     }
 }
 
