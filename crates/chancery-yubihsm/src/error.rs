@@ -310,15 +310,24 @@ pub struct ConnectorError(String);
 
 impl ConnectorError {
     pub(crate) fn new(error: &yubihsm::connector::Error) -> Self {
-        use std::fmt::Write as _;
-        let mut text = error.to_string();
+        // What the operating system said, such as "Connection refused", is in the `Debug` of the
+        // innermost error alone.
+        let debug = format!("{error:?}");
+        let detail = debug
+            .split_once("description: Some(\"")
+            .and_then(|(_, rest)| rest.split_once("\")"))
+            .map(|(detail, _)| detail.replace("\\\"", "\""));
+        if let Some(detail) = detail {
+            return Self(detail);
+        }
+        let mut texts = vec![error.to_string()];
         let mut cause = error.source();
         while let Some(error) = cause {
-            // Writing into a string does not fail.
-            let _ = write!(text, ": {error}");
+            texts.push(error.to_string());
             cause = error.source();
         }
-        Self(text)
+        texts.dedup();
+        Self(texts.join(": "))
     }
 }
 

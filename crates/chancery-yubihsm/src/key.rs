@@ -269,3 +269,26 @@ impl fmt::Display for YubiHsmKey {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn algorithms_are_offered_or_refused_with_a_reason() {
+        for algorithm in Algorithm::all() {
+            let is_offered = match algorithm {
+                Algorithm::Es256 | Algorithm::Es384 | Algorithm::EdDsa | Algorithm::Ed25519 => true,
+                Algorithm::Rs256 => cfg!(feature = "experimental-rsa"),
+                _ => false,
+            };
+            match signing_capability(algorithm) {
+                Ok(_) => assert!(is_offered, "{algorithm}"),
+                Err(error) => {
+                    assert!(!is_offered, "{algorithm}");
+                    assert!(error.to_string().contains("use "), "{error}");
+                }
+            }
+        }
+    }
+}

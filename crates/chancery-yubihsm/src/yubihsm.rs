@@ -111,8 +111,8 @@ impl YubiHsm {
     }
 
     /// Imports a key that a device exported under a wrap key, with all it had there: identifier,
-    /// label, domains and capabilities. `wrapped` is the nonce and the ciphertext, as
-    /// `yubihsm-shell` writes them with `--outformat=binary`.
+    /// label, domains and capabilities. `wrapped` is the nonce and the ciphertext, of which
+    /// `yubihsm-shell` writes the base64.
     ///
     /// # Errors
     /// [`YubiHsmError`] when the authentication key lacks `import-wrapped`, the wrap key does not

@@ -198,6 +198,22 @@ fn a_session_that_the_device_forgot_is_replaced() {
 }
 
 #[test]
+fn what_is_wrong_with_the_line_is_told() {
+    let rig = Rig::new(SimulatedDevice::new());
+    let told = |error: YubiHsmError| {
+        let cause = std::error::Error::source(&error).unwrap();
+        format!("{error}: {cause}")
+    };
+    rig.proxy.inject(Fault::ErrorBefore, 1);
+    let error = told(rig.open_as(1, "password").unwrap_err());
+    assert!(error.contains("500 Internal Server Error"), "{error}");
+    rig.proxy.stop();
+    let error = told(rig.open_as(1, "password").unwrap_err());
+    assert!(error.contains("no answer from the connector"), "{error}");
+    assert!(error.contains("Connection refused"), "{error}");
+}
+
+#[test]
 fn nothing_secret_is_shown() {
     let rig = Rig::new(SimulatedDevice::new());
     rig.backend
