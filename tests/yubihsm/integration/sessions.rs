@@ -82,8 +82,11 @@ fn a_damaged_handshake_is_no_wrong_password() {
     let signer = device.signer().open().unwrap();
     rig.wait_for_sessions(2);
     rig.backend.power_cycle();
-    rig.proxy.inject(Fault::FlipMiddle, 6);
+    rig.proxy.inject_into_creation(Fault::FlipMiddle, 5);
     sign_and_verify(&signer, b"header.payload");
+    assert_eq!(rig.proxy.hits(), 5);
+    // None of the sessions that were created in vain is left.
+    rig.wait_for_sessions(2);
     assert_eq!(signer.health().state, State::Ready);
 }
 

@@ -62,6 +62,8 @@ struct Shared {
     fault: Mutex<Option<Fault>>,
     /// How many answers pass before the fault.
     passing: AtomicUsize,
+    /// Only the creation of sessions is hit.
+    is_for_creation: AtomicBool,
     /// How many answers the fault still hits.
     left: AtomicUsize,
     hits: AtomicUsize,
@@ -86,6 +88,7 @@ impl Proxy {
             backend: Mutex::new(backend),
             fault: Mutex::default(),
             passing: AtomicUsize::new(0),
+            is_for_creation: AtomicBool::new(false),
             left: AtomicUsize::new(0),
             hits: AtomicUsize::new(0),
             last_hit: AtomicU8::new(0),
@@ -122,6 +125,12 @@ impl Proxy {
     pub fn inject_after(&self, fault: Fault, answers: usize) {
         self.shared.passing.store(answers, Ordering::SeqCst);
         self.inject(fault, 1);
+    }
+
+    /// Injects a fault into the answers to the next `creations` of sessions alone.
+    pub fn inject_into_creation(&self, fault: Fault, creations: usize) {
+        self.shared.is_for_creation.store(true, Ordering::SeqCst);
+        self.inject(fault, creations);
     }
 
     /// Lifts the fault.
@@ -217,12 +226,12 @@ impl Shared {
     fn serve(&self, mut http: Http) -> io::Result<()> {
         while let Some((_, request)) = http.read()? {
             self.exchanges.fetch_add(1, Ordering::SeqCst);
-            let fault = self.next_fault();
+            let fault = self.next_fault(&request);
             if let Some(fault) = fault {
                 self.hits.fetch_add(1, Ordering::SeqCst);
                 let code = request.first().copied().unwrap_or_default();
                 self.last_hit.store(code, Ordering::SeqCst);
-                if code == 3 {
+                if is_creation(&request) {
                     self.creations_hit.fetch_add(1, Ordering::SeqCst);
                 }
                 self.fail(fault, &mut http, request)?;
@@ -237,8 +246,11 @@ impl Shared {
         Ok(())
     }
 
-    fn next_fault(&self) -> Option<Fault> {
+    fn next_fault(&self, request: &[u8]) -> Option<Fault> {
         let fault = (*lock(&self.fault))?;
+        if self.is_for_creation.load(Ordering::SeqCst) && !is_creation(request) {
+            return None;
+        }
         let is_due = !count_down(&self.passing) && count_down(&self.left);
         is_due.then_some(fault)
     }
@@ -318,6 +330,10 @@ impl Shared {
         }
         http.write(&answer("200 OK", &response))
     }
+}
+
+fn is_creation(request: &[u8]) -> bool {
+    request.first() == Some(&3)
 }
 
 /// Whether there was something left to count.
