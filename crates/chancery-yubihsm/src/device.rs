@@ -5,9 +5,10 @@ use std::sync::Arc;
 use chancery_core::{Algorithm, Jwk, Signature, SigningInput};
 use chancery_hsm::DeviceError;
 
+use crate::access::Access;
 use crate::error::{DeviceCode, YubiHsmError};
 use crate::key::read_public_key;
-use crate::link::{Access, Link};
+use crate::link::Link;
 use crate::wire;
 
 /// The most bytes that the device signs with Ed25519, which takes the text and no digest: what

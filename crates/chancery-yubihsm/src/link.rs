@@ -1,23 +1,16 @@
 //! Sessions with a device.
 
-use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use yubihsm::authentication::Key;
 use zeroize::Zeroize as _;
 
+use crate::access::{Access, Slot};
 use crate::channel::{Challenge, Channel, Cryptogram};
-use crate::connector::{Connector, Route};
+use crate::connector::Connector;
 use crate::error::{DeviceCode, YubiHsmError};
-use crate::password::Password;
 use crate::wire;
-
-/// The most sessions that one [`YubiHsm`](crate::YubiHsm) takes of the 16 that a device has, so
-/// that others find some left.
-pub const MOST_SESSIONS: usize = 12;
 
 /// The device forgets a session that was idle for so long.
 const EXPIRY: Duration = Duration::from_secs(30);
@@ -30,126 +23,6 @@ const CLOSE_INTERVAL: Duration = Duration::from_millis(250);
 
 /// A MAC of 8 bytes is safe for so many commands (GPC_SPE_014 leaves the number to the host).
 const MOST_COMMANDS: u32 = 1 << 20;
-
-/// How often in a row a device that has proved that it knows the password may fail to, before the
-/// password counts as wrong. The recovery ladder spreads these tries over about a second.
-const MOST_UNPROVEN: usize = 8;
-
-/// What is needed to open sessions, shared by all that use a device.
-pub(crate) struct Access {
-    pub(crate) route: Route,
-    pub(crate) authentication_key: u16,
-    key: Key,
-    slots: Arc<AtomicUsize>,
-    trust: Trust,
-    /// For each session identifier: how often the device gave it to this process.
-    given: [AtomicU32; 256],
-}
-
-impl Access {
-    pub(crate) fn new(
-        route: Route,
-        authentication_key: u16,
-        password: &Password,
-    ) -> Result<Self, YubiHsmError> {
-        let password = password.read()?;
-        Ok(Self {
-            route,
-            authentication_key,
-            key: Key::derive_from_password(password.as_bytes()),
-            slots: Arc::default(),
-            trust: Trust::default(),
-            given: [const { AtomicU32::new(0) }; 256],
-        })
-    }
-
-    /// Counts a session that the device has created.
-    fn give(&self, session: u8) -> u32 {
-        self.given[usize::from(session)].fetch_add(1, Ordering::AcqRel) + 1
-    }
-
-    /// Whether the device has given the session's identifier to this process again, and so has
-    /// forgotten the session.
-    fn is_given_again(&self, open: &Open) -> bool {
-        let session = usize::from(open.channel.session());
-        self.given[session].load(Ordering::Acquire) != open.given
-    }
-
-    fn long_lived(&self) -> &[u8; 32] {
-        // The library's key has this length; a slice of it always is as long.
-        self.key.as_secret_slice().first_chunk().unwrap_or(&[0; 32])
-    }
-}
-
-impl fmt::Debug for Access {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Access")
-            .field("route", &format_args!("{}", self.route))
-            .field("authentication_key", &self.authentication_key)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Whether the password is known to be right, or wrong.
-///
-/// A wrong password shows as a device that does not prove that it knows it. So does a damaged
-/// answer, which must not stop a signer for good; hence, once the password has been right, it
-/// takes several such answers in a row.
-#[derive(Default)]
-struct Trust {
-    /// 0 before the first proof, 1 after one, and 1 more for each failure since.
-    state: AtomicUsize,
-}
-
-impl Trust {
-    const LATCHED: usize = usize::MAX;
-
-    fn is_latched(&self) -> bool {
-        self.state.load(Ordering::Acquire) == Self::LATCHED
-    }
-
-    fn proved(&self) {
-        self.state.store(1, Ordering::Release);
-    }
-
-    /// Whether the password counts as wrong from now on.
-    fn failed(&self) -> bool {
-        let next = |state| match state {
-            0 | Self::LATCHED => Self::LATCHED,
-            failures if failures >= MOST_UNPROVEN => Self::LATCHED,
-            failures => failures + 1,
-        };
-        // The closure always gives a value, so this does not fail.
-        let _ = self
-            .state
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |state| {
-                Some(next(state))
-            });
-        self.is_latched()
-    }
-}
-
-/// One of the sessions that this process may have.
-struct Slot(Arc<AtomicUsize>);
-
-impl Slot {
-    fn take(slots: &Arc<AtomicUsize>) -> Result<Self, YubiHsmError> {
-        slots
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |taken| {
-                (taken < MOST_SESSIONS).then_some(taken + 1)
-            })
-            .map(|_| Self(Arc::clone(slots)))
-            .map_err(|_| YubiHsmError::SessionLimit {
-                most: MOST_SESSIONS,
-            })
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-    }
-}
 
 /// A session with a device, closed when dropped.
 pub(crate) struct Link {
@@ -182,15 +55,15 @@ impl Link {
         let wrong_password = YubiHsmError::WrongPassword {
             authentication_key: access.authentication_key,
         };
-        if access.trust.is_latched() {
+        if access.is_latched() {
             return Err(wrong_password);
         }
-        let slot = Slot::take(&access.slots)?;
+        let slot = access.slot()?;
         let connector = access.route.connector();
         let (mut channel, cryptogram) = create(access, &connector)?;
         if !channel.is_card_cryptogram(&cryptogram) {
             release_unauthenticated(&connector, channel.session());
-            return Err(if access.trust.failed() {
+            return Err(if access.failed() {
                 wrong_password
             } else {
                 YubiHsmError::Unproven {
@@ -198,7 +71,7 @@ impl Link {
                 }
             });
         }
-        access.trust.proved();
+        access.proved();
         let given = access.give(channel.session());
         let message = channel.authenticate();
         // From here on the session is worth closing, even if the answer gets lost.
@@ -302,7 +175,11 @@ impl Drop for Link {
             return;
         };
         let expiry = self.last_used + EXPIRY;
-        if Instant::now() >= expiry || self.access.is_given_again(&open) {
+        if Instant::now() >= expiry
+            || self
+                .access
+                .is_given_again(open.channel.session(), open.given)
+        {
             // The device has forgotten it, and may know another client by its number.
             return;
         }
@@ -334,7 +211,8 @@ impl Drop for Link {
 /// without sessions. The MAC of a command depends on all before it, so both cases are tried.
 fn close_in_doubt(access: &Access, open: &mut Open, doubt: Doubt, expiry: Instant) {
     let connector = access.route.connector();
-    let is_over = || Instant::now() >= expiry || access.is_given_again(open);
+    let is_over =
+        || Instant::now() >= expiry || access.is_given_again(open.channel.session(), open.given);
     let candidates = match doubt {
         Doubt::Authentication => [Some(open.channel.clone()), None],
         Doubt::Command(before) => [Some(open.channel.clone()), Some(*before)],
@@ -392,46 +270,4 @@ fn create(access: &Access, connector: &Connector) -> Result<(Channel, Cryptogram
     let cryptogram = rest.try_into().map_err(|_| malformed())?;
     let channel = Channel::new(access.long_lived(), session, host, *card);
     Ok((channel, cryptogram))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_password_that_was_never_right_is_wrong_at_once() {
-        let trust = Trust::default();
-        assert!(trust.failed());
-        assert!(trust.is_latched());
-        assert!(trust.failed());
-    }
-
-    #[test]
-    fn a_password_that_was_right_outlives_damaged_answers() {
-        let trust = Trust::default();
-        trust.proved();
-        for _ in 1..MOST_UNPROVEN {
-            assert!(!trust.failed());
-        }
-        trust.proved();
-        for _ in 1..MOST_UNPROVEN {
-            assert!(!trust.failed());
-        }
-        assert!(trust.failed());
-        assert!(trust.is_latched());
-    }
-
-    #[test]
-    fn slots_are_given_back() {
-        let slots = Arc::default();
-        let taken: Vec<_> = (0..MOST_SESSIONS)
-            .map(|_| Slot::take(&slots).ok().unwrap())
-            .collect();
-        assert!(matches!(
-            Slot::take(&slots),
-            Err(YubiHsmError::SessionLimit { .. })
-        ));
-        drop(taken);
-        assert!(Slot::take(&slots).is_ok());
-    }
 }

@@ -5,10 +5,11 @@ use std::num::NonZeroUsize;
 use chancery_core::{Algorithm, Jwk};
 use chancery_hsm::{HsmOptions, HsmSigner};
 
+use crate::access::MOST_SESSIONS;
 use crate::device::Device;
 use crate::error::{DeviceCode, Holder, YubiHsmError};
 use crate::key::{YubiHsmKey, signing_capability};
-use crate::link::{Link, MOST_SESSIONS};
+use crate::link::Link;
 use crate::object;
 use crate::yubihsm::{YubiHsm, only};
 

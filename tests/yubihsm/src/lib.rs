@@ -15,14 +15,16 @@
 mod backend;
 mod http;
 mod mock;
+mod object;
 mod proxy;
 mod scp03;
 mod simulated;
 
 pub use backend::Backend;
 pub use mock::MockDevice;
+pub use object::{Kind, Object};
 pub use proxy::{Fault, Proxy};
-pub use simulated::{Kind, Object, SimulatedDevice, capability};
+pub use simulated::{SimulatedDevice, capability};
 
 /// The authentication key and the password that new devices have.
 pub const AUTHENTICATION_KEY: u16 = 1;
