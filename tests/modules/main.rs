@@ -56,7 +56,7 @@ fn trials(module: Arc<Module>) -> Vec<Trial> {
     }
     trials.add("pyjwt_takes_the_tokens", tokens::pyjwt_takes_them);
     trials.add("jose_takes_the_tokens", tokens::jose_takes_them);
-    if module.servers.is_some() {
+    if !module.expected.when_killed.is_empty() {
         trials.add("killed_servers_go_unnoticed", restart::goes_unnoticed);
     }
     trials.add("one_key_is_destroyed", keys::one_is_destroyed);

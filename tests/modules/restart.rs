@@ -1,97 +1,125 @@
 //! The module's servers get killed while callers sign.
 
 use std::fs;
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use chancery::{Algorithm, Signer, SigningInput};
-use chancery_hsm::{Event, HsmOptions, State};
+use chancery::{Algorithm, Signer as _, SigningInput};
+use chancery_hsm::{Event, HsmOptions, HsmSigner, State};
 
 use crate::module::Module;
 
 const CALLERS: usize = 4;
 const ROUNDS: usize = 2;
 
-/// Callers of two signers see no error, though the servers are away for half a second, twice.
+/// A signer at work, and how often it lost a session.
+struct Work {
+    signer: HsmSigner,
+    lost: Arc<AtomicUsize>,
+}
+
+/// Callers see no error, though the servers are away for half a second, twice.
 pub(crate) fn goes_unnoticed(module: &Module) {
     let file = module.servers.as_deref().unwrap();
-    let algorithms = [Algorithm::Es256, Algorithm::Rs256];
-    let before = algorithms.map(|algorithm| module.key(algorithm));
-    let lost = Arc::new(AtomicUsize::new(0));
-    let signers = algorithms.map(|algorithm| {
-        let lost = Arc::clone(&lost);
-        let options = HsmOptions::new().on_event(move |event| {
-            if let Event::SessionLost { .. } | Event::Recovered { .. } = event {
-                println!("{algorithm}: {event}");
-            }
-            if let Event::SessionLost { .. } = event {
-                lost.fetch_add(1, Ordering::Relaxed);
-            }
-        });
-        module.open(algorithm, options).unwrap()
-    });
+    let started = module.expected.when_killed.iter();
+    let works: Vec<Work> = started
+        .map(|&(algorithm, workers)| Work::start(module, algorithm, workers))
+        .collect();
     let stop = AtomicBool::new(false);
-    let signed = AtomicUsize::new(0);
-    let ready = Barrier::new(signers.len() * CALLERS + 1);
     thread::scope(|scope| {
         let callers: Vec<_> = (0..CALLERS)
-            .flat_map(|_| &signers)
-            .map(|signer| {
+            .flat_map(|_| &works)
+            .map(|work| {
                 scope.spawn(|| {
-                    ready.wait();
                     while !stop.load(Ordering::Relaxed) {
-                        sign(signer);
-                        signed.fetch_add(1, Ordering::Relaxed);
+                        work.sign();
                     }
-                    // And each of them once more when all is well again.
-                    sign(signer);
                 })
             })
             .collect();
-        ready.wait();
-        let killing = thread::Builder::new();
-        let killer = killing.spawn_scoped(scope, || {
-            for round in 1..=ROUNDS {
-                wait(|| signed.load(Ordering::Relaxed) >= 10 * round);
-                let (signed_before, lost_before) =
-                    (signed.load(Ordering::Relaxed), lost.load(Ordering::Relaxed));
-                fs::remove_file(file).unwrap();
-                wait(|| file.exists());
-                wait(|| {
-                    signers
-                        .iter()
-                        .all(|signer| signer.health().state == State::Ready)
-                });
-                wait(|| signed.load(Ordering::Relaxed) > signed_before + 10);
-                assert!(lost.load(Ordering::Relaxed) > lost_before);
+        let killed = scope.spawn(|| {
+            for _ in 0..ROUNDS {
+                kill(file, &works);
             }
         });
-        let killed = killer.unwrap().join();
+        let killed = killed.join();
         stop.store(true, Ordering::Relaxed);
         let failed = callers.into_iter().filter_map(|caller| caller.join().err());
         assert_eq!(failed.count(), 0);
         killed.unwrap();
     });
-    for (signer, key) in signers.iter().zip(before) {
+    for Work { signer, .. } in &works {
         let health = signer.health();
         println!("{health:?}");
         assert_eq!(health.state, State::Ready);
         assert_eq!((health.failed, health.timed_out, health.busy), (0, 0, 0));
-        assert_eq!(signer.jwk().public_key(), key.jwk().public_key());
     }
 }
 
-fn sign(signer: &impl Signer) {
-    let input = SigningInput::new(signer.jwk().algorithm(), b"header.payload");
-    signer.sign(&input).unwrap();
+/// Kills the servers, which are started again after a while, and waits until all signers have gone
+/// through it.
+fn kill(file: &Path, works: &[Work]) {
+    let sign_more = || {
+        let before: Vec<u64> = works.iter().map(Work::signed).collect();
+        wait(|| {
+            let mut works = works.iter().zip(&before);
+            works.all(|(work, before)| work.signed() >= before + 10)
+        });
+    };
+    sign_more();
+    let lost = works.iter().map(Work::lost).collect::<Vec<_>>();
+    fs::remove_file(file).unwrap();
+    wait(|| {
+        works
+            .iter()
+            .zip(&lost)
+            .all(|(work, lost)| work.lost() > *lost)
+    });
+    wait(|| file.exists());
+    sign_more();
+}
+
+impl Work {
+    fn start(module: &Module, algorithm: Algorithm, workers: usize) -> Self {
+        module.key(algorithm);
+        let lost = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&lost);
+        let options = HsmOptions::new()
+            .with_workers(NonZeroUsize::new(workers).unwrap())
+            .on_event(move |event| match event {
+                Event::SessionLost { .. } => {
+                    println!("{algorithm}: {event}");
+                    counter.fetch_add(1, Ordering::Relaxed);
+                }
+                Event::Recovered { .. } => println!("{algorithm}: {event}"),
+                _ => {}
+            });
+        let signer = module.open(algorithm, options).unwrap();
+        Self { signer, lost }
+    }
+
+    fn sign(&self) {
+        let input = SigningInput::new(self.signer.jwk().algorithm(), b"header.payload");
+        self.signer.sign(&input).unwrap();
+    }
+
+    fn signed(&self) -> u64 {
+        self.signer.health().signed
+    }
+
+    fn lost(&self) -> usize {
+        self.lost.load(Ordering::Relaxed)
+    }
 }
 
 fn wait(until: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(30);
     while !until() {
-        assert!(Instant::now() < deadline);
+        assert!(Instant::now() < deadline, "what should come about does not");
         thread::sleep(Duration::from_millis(10));
     }
 }

@@ -1,13 +1,13 @@
 //! The bounded queue between callers and workers.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use chancery_core::{SignError, SignErrorKind, SignatureCompleter};
 
-use crate::sync::{Condvar, Mutex, MutexGuard, lock, wait};
+use crate::sync::{AtomicUsize, Condvar, Mutex, MutexGuard, lock, wait};
 use crate::trouble::Trouble;
 
 /// How long a thread looks for what it waits for before it goes to sleep, letting other threads run
@@ -171,7 +171,10 @@ impl Queue {
     /// Puts down what a worker was at; hands out its ticket, unless the caller was told already
     /// that the deadline had passed.
     pub(crate) fn finish(&self, worker: usize) -> Option<Ticket> {
-        match std::mem::replace(&mut lock(&self.state).hands[worker], Hand::Empty) {
+        let mut state = lock(&self.state);
+        let hand = std::mem::replace(&mut state.hands[worker], Hand::Empty);
+        self.unlock_and_wake_watchdog(state);
+        match hand {
             Hand::Signing(ticket) => Some(ticket),
             Hand::Empty | Hand::Overdue => None,
         }
@@ -186,6 +189,7 @@ impl Queue {
         };
         if let Some(refusal) = &state.refusal {
             let error = refusal.error();
+            self.unlock_and_wake_watchdog(state);
             return Some((ticket, error));
         }
         state.waiting.push_front(Job {
@@ -297,6 +301,15 @@ impl Queue {
         drop(state);
         if is_needed {
             self.work.notify_one();
+        }
+    }
+
+    /// Lets the watchdog end where it waits for nothing but what this worker was at.
+    fn unlock_and_wake_watchdog(&self, state: MutexGuard<'_, State>) {
+        let is_closed = state.is_closed();
+        drop(state);
+        if is_closed {
+            self.watch.notify_one();
         }
     }
 }

@@ -64,6 +64,7 @@ fn no_thread_is_left_or_busy() {
     a_signer_whose_opening_hung();
     a_signer_that_hung();
     a_signer_whose_device_is_down();
+    a_signer_that_is_dropped_while_it_signs();
 }
 
 fn a_signer_that_works() {
@@ -138,5 +139,17 @@ fn a_signer_whose_device_is_down() {
     eventually("it is down", || signer.health().sessions == 0);
     assert_idle(9);
     drop(signer);
+    assert_none_left();
+}
+
+fn a_signer_that_is_dropped_while_it_signs() {
+    let device = Scripted::new();
+    let signer = device.signer(workers(2).with_deadline(Duration::from_secs(3600)));
+    device.always(Step::Sign, Act::Take(Duration::from_millis(200)));
+    let pending = begin(&signer, "a.b");
+    eventually("it signs", || device.watch().calls(Step::Sign) == 1);
+    drop(signer);
+    block_on(pending).unwrap();
+    // Not even the one that watches the deadline, which is an hour away.
     assert_none_left();
 }

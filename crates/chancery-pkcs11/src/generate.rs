@@ -7,7 +7,8 @@ use cryptoki::types::Ulong;
 
 use crate::error::Pkcs11Error;
 use crate::key_object::{
-    KeyObject, KeySelector, PublicKeyObject, default_algorithm, private_keys, public_keys,
+    KeyObject, KeySelector, PublicKeyObject, default_algorithm, describe_private_keys,
+    private_keys, public_keys,
 };
 use crate::key_session::prove;
 use crate::module::{Access, ModuleSession};
@@ -79,20 +80,7 @@ impl Token {
             label: Some(label.to_owned()),
             id: Some(id),
         };
-        self.check_generated(&session, &selector).map_err(|reason| {
-            let left_behind = [("private", private), ("public", public)]
-                .into_iter()
-                .filter_map(|(half, handle)| {
-                    let destroyed = session.call(|session| session.destroy_object(handle));
-                    let error = ModuleError::from(destroyed.err()?);
-                    Some(format!("the {half} half of {selector}: {error}"))
-                })
-                .collect();
-            Pkcs11Error::Generated {
-                reason,
-                left_behind,
-            }
-        })
+        self.keep(&session, &selector, public, private)
     }
 
     /// Destroys the key pair whose public half has this thumbprint (RFC 7638), the `kid` of its
@@ -117,8 +105,6 @@ impl Token {
                 }
             }
         }
-        let names =
-            |keys: &mut dyn Iterator<Item = &KeyObject>| keys.map(KeyObject::name).collect();
         let wanted = format!("the key of thumbprint {kid}");
         let (key, half) = match matching.as_slice() {
             [(key, half)] => (*key, half),
@@ -126,7 +112,7 @@ impl Token {
                 return Err(Pkcs11Error::NoKey {
                     wanted,
                     token: found.name,
-                    found: names(&mut all.iter()),
+                    found: describe_private_keys(&session, &KeySelector::default())?,
                     is_logged_in: self.has_pin(),
                 });
             }
@@ -134,7 +120,7 @@ impl Token {
                 return Err(Pkcs11Error::SeveralKeys {
                     wanted,
                     token: found.name,
-                    found: names(&mut several.iter().map(|(key, _)| *key)),
+                    found: several.iter().map(|(key, _)| key.name()).collect(),
                 });
             }
         };
@@ -157,6 +143,30 @@ impl Token {
         Ok(())
     }
 
+    /// Keeps a key pair that was generated if it is safe to use, and destroys it otherwise.
+    fn keep(
+        &self,
+        session: &ModuleSession,
+        selector: &KeySelector,
+        public: ObjectHandle,
+        private: ObjectHandle,
+    ) -> Result<TokenKey, Pkcs11Error> {
+        self.check_generated(session, selector).map_err(|reason| {
+            let left_behind = [("private", private), ("public", public)]
+                .into_iter()
+                .filter_map(|(half, handle)| {
+                    let destroyed = session.call(|session| session.destroy_object(handle));
+                    let error = ModuleError::from(destroyed.err()?);
+                    Some(format!("the {half} half of {selector}: {error}"))
+                })
+                .collect();
+            Pkcs11Error::Generated {
+                reason,
+                left_behind,
+            }
+        })
+    }
+
     /// Reads back what was generated. The reason it fails with goes into an error message.
     fn check_generated(
         &self,
@@ -171,6 +181,7 @@ impl Token {
         if key.is_extractable {
             return Err("it is extractable, although it was not to be".to_owned());
         }
+        key.check_use().map_err(|reason| reason.to_string())?;
         let halves = key.public_halves(session).map_err(text)?;
         let half = match halves.map_err(|reason| reason.to_string())?.as_slice() {
             [half] => half.clone(),
@@ -269,4 +280,56 @@ fn generate_pair(
         }
     }
     result
+}
+
+#[cfg(test)]
+#[cfg(not(chancery_shuttle))]
+mod tests {
+    use super::*;
+    use crate::softhsm::isolated;
+
+    /// Some modules heed only a part of what they are asked for.
+    #[test]
+    #[ignore = "needs SoftHSM; cargo xtask test sets it up"]
+    fn what_is_not_safe_is_destroyed_again() {
+        isolated(|hsm| {
+            let token = hsm.token();
+            let session = hsm.bare().session();
+            let kept = token.generate(KeyPair::P256, "kept", None).unwrap();
+            let common = [
+                Attribute::Token(true),
+                Attribute::Label(b"unsafe".to_vec()),
+                Attribute::Id(vec![1]),
+            ];
+            let params = TokenCurve::Nist(Curve::P256).ec_params()[0].to_vec();
+            let public = [&common[..], &[Attribute::EcParams(params)]].concat();
+            for (reason, template) in [
+                ("it is extractable", vec![Attribute::Extractable(true)]),
+                (
+                    "it is not for signing",
+                    vec![
+                        Attribute::Sign(false),
+                        Attribute::Extractable(false),
+                        Attribute::Sensitive(true),
+                    ],
+                ),
+            ] {
+                let private = [&common[..], &template].concat();
+                let (public, private) = session
+                    .generate_key_pair(&Mechanism::EccKeyPairGen, &public, &private)
+                    .unwrap();
+                let selector = KeySelector {
+                    label: Some("unsafe".to_owned()),
+                    id: Some(vec![1]),
+                };
+                let (writing, _) = token.session(Access::ReadWrite).unwrap();
+                let error = token.keep(&writing, &selector, public, private);
+                let said = error.unwrap_err().to_string();
+                assert!(said.contains(reason), "{said}");
+                assert!(said.ends_with("it was destroyed again"), "{said}");
+                assert_eq!(session.find_objects(&common).unwrap().len(), 0);
+            }
+            assert_eq!(token.keys().unwrap(), [kept]);
+        });
+    }
 }

@@ -69,17 +69,43 @@ pub(crate) struct PublicKeyObject {
 }
 
 /// Finds the private keys that match, on the token and not in some session's memory.
+pub(crate) fn find_private_keys(
+    session: &ModuleSession,
+    selector: &KeySelector,
+) -> Result<Vec<ObjectHandle>, CallError> {
+    find(session, ObjectClass::PRIVATE_KEY, selector)
+}
+
+/// Finds and reads the private keys that match.
 pub(crate) fn private_keys(
     session: &ModuleSession,
     selector: &KeySelector,
 ) -> Result<Vec<KeyObject>, CallError> {
-    find(session, ObjectClass::PRIVATE_KEY, selector)?
+    find_private_keys(session, selector)?
         .into_iter()
         .map(|handle| KeyObject::read(session, handle))
         .collect()
 }
 
-/// Finds the public keys that match.
+/// Describes the private keys that match, for an error message. A token may have thousands.
+pub(crate) fn describe_private_keys(
+    session: &ModuleSession,
+    selector: &KeySelector,
+) -> Result<Vec<String>, CallError> {
+    const MOST: usize = 20;
+    let handles = find_private_keys(session, selector)?;
+    let more = handles.len().saturating_sub(MOST);
+    let mut described = Vec::new();
+    for handle in handles.into_iter().take(MOST) {
+        described.push(KeyObject::read(session, handle)?.name());
+    }
+    if more > 0 {
+        described.push(format!("{more} more"));
+    }
+    Ok(described)
+}
+
+/// Finds and reads the public keys that match.
 pub(crate) fn public_keys(
     session: &ModuleSession,
     selector: &KeySelector,
@@ -91,7 +117,7 @@ pub(crate) fn public_keys(
 }
 
 impl KeyObject {
-    fn read(session: &ModuleSession, handle: ObjectHandle) -> Result<Self, CallError> {
+    pub(crate) fn read(session: &ModuleSession, handle: ObjectHandle) -> Result<Self, CallError> {
         let attributes = Attributes::read(
             session,
             handle,

@@ -163,3 +163,74 @@ pub(crate) fn prove(
         attempts,
     })
 }
+
+#[cfg(test)]
+#[cfg(not(chancery_shuttle))]
+mod tests {
+    use chancery_pkcs11::KeyPair;
+
+    use super::*;
+    use crate::softhsm::isolated;
+
+    /// The second way is there for modules that lack the first. SoftHSM has both, except for ECDSA.
+    #[test]
+    #[ignore = "needs SoftHSM; cargo xtask test sets it up"]
+    fn every_way_signs() {
+        isolated(|hsm| {
+            let token = hsm.token();
+            let mut worked = Vec::new();
+            for algorithm in Algorithm::all() {
+                let key_pair = match algorithm {
+                    Algorithm::Es256 => KeyPair::P256,
+                    Algorithm::Es384 => KeyPair::P384,
+                    Algorithm::EdDsa | Algorithm::Ed25519 => KeyPair::Ed25519,
+                    Algorithm::Es512 => {
+                        assert_eq!(Method::all(algorithm), []);
+                        continue;
+                    }
+                    _ => KeyPair::Rsa { bits: 2048 },
+                };
+                let label = algorithm.name();
+                let key = token.generate(key_pair, label, None).unwrap();
+                let jwk = Jwk::new(algorithm, key.jwk().public_key().clone()).unwrap();
+                let selector = KeySelector {
+                    label: Some(label.to_owned()),
+                    id: None,
+                };
+                for method in Method::all(algorithm) {
+                    let (session, found) = token.session(Access::ReadOnly).unwrap();
+                    let handle = token.key(&session, &found, &selector).unwrap().handle;
+                    let length = jwk.signature_len();
+                    let mut session = KeySession::new(session, handle, method, length).unwrap();
+                    let signed = session.sign(&SigningInput::new(algorithm, PROBE));
+                    if let Ok(signature) = signed {
+                        let key = VerifyingKey::new(&jwk).unwrap();
+                        key.verify(PROBE, &signature).unwrap();
+                        worked.push(method.name());
+                    }
+                }
+            }
+            assert_eq!(
+                worked,
+                [
+                    "CKM_ECDSA",
+                    "CKM_ECDSA",
+                    "CKM_RSA_PKCS",
+                    "CKM_SHA256_RSA_PKCS",
+                    "CKM_RSA_PKCS",
+                    "CKM_SHA384_RSA_PKCS",
+                    "CKM_RSA_PKCS",
+                    "CKM_SHA512_RSA_PKCS",
+                    "CKM_RSA_PKCS_PSS",
+                    "CKM_SHA256_RSA_PKCS_PSS",
+                    "CKM_RSA_PKCS_PSS",
+                    "CKM_SHA384_RSA_PKCS_PSS",
+                    "CKM_RSA_PKCS_PSS",
+                    "CKM_SHA512_RSA_PKCS_PSS",
+                    "CKM_EDDSA",
+                    "CKM_EDDSA",
+                ]
+            );
+        });
+    }
+}

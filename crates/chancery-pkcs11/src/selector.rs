@@ -189,7 +189,8 @@ impl FoundToken {
             ),
             free_sessions: match info.max_session_count() {
                 Limit::Max(sessions) => {
-                    Some(sessions.saturating_sub(info.session_count().unwrap_or(0)))
+                    // One keeps the login, where the token does not tell.
+                    Some(sessions.saturating_sub(info.session_count().unwrap_or(1)))
                 }
                 Limit::Unavailable | Limit::Infinite => None,
             },

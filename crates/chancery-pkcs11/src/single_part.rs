@@ -10,7 +10,7 @@ use std::path::Path;
 use std::ptr;
 
 use cryptoki::context::Function;
-use cryptoki::error::{Error, Result, Rv};
+use cryptoki::error::{Error, Result, Rv, RvError};
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::ObjectHandle;
 use cryptoki::session::Session;
@@ -21,7 +21,9 @@ type FunctionList = unsafe extern "C" fn(*mut *mut CK_FUNCTION_LIST) -> CK_RV;
 
 /// A module's functions for signing.
 pub(crate) struct SinglePart {
-    functions: &'static CK_FUNCTION_LIST,
+    /// `None` where every list that the module hands out is a module of its own, with sessions of
+    /// its own, as those of p11-kit are. Then `cryptoki` has to sign, with the list that it got.
+    functions: Option<&'static CK_FUNCTION_LIST>,
 }
 
 impl SinglePart {
@@ -31,21 +33,24 @@ impl SinglePart {
         // SAFETY: the library is loaded already, so that no code of its own runs now; a loader
         // that counts its users hands out the same one again.
         let library = unsafe { Library::new(path) }?;
-        let mut functions: *mut CK_FUNCTION_LIST = ptr::null_mut();
+        let mut lists: [*mut CK_FUNCTION_LIST; 2] = [ptr::null_mut(); 2];
         // SAFETY: in a PKCS#11 module the symbol of this name is a function of this type (PKCS#11
         // 3.1 §5.4), and `cryptoki` has used it as one. It writes to the place it is given.
         unsafe {
             let function_list = library.get::<FunctionList>(b"C_GetFunctionList\0")?;
-            function_list(&raw mut functions);
+            for list in &mut lists {
+                function_list(list);
+            }
         }
         // The list is the module's own and static, so the module must never be unloaded.
         mem::forget(library);
+        let [list, another] = lists;
         // SAFETY: where the call failed, the pointer is null still; else it is that of the
         // module's list, which nobody writes to and which lives as long as the process.
-        let functions = unsafe { functions.as_ref() };
-        functions
-            .map(|functions| Self { functions })
-            .ok_or(libloading::Error::DlSymUnknown)
+        let functions = unsafe { list.as_ref() };
+        Ok(Self {
+            functions: functions.filter(|_| list == another),
+        })
     }
 
     /// Signs `data`, all at once; tells the signature's length, which is at most that of `buffer`.
@@ -58,9 +63,16 @@ impl SinglePart {
         data: &[u8],
         buffer: &mut [u8],
     ) -> Result<usize> {
-        let sign_init = self.functions.C_SignInit;
+        let Some(functions) = self.functions else {
+            let signature = session.sign(mechanism, key, data)?;
+            let too_small = Error::Pkcs11(RvError::BufferTooSmall, Function::Sign);
+            let place = buffer.get_mut(..signature.len()).ok_or(too_small)?;
+            place.copy_from_slice(&signature);
+            return Ok(signature.len());
+        };
+        let sign_init = functions.C_SignInit;
         let sign_init = sign_init.ok_or(Error::NullFunctionPointer)?;
-        let sign = self.functions.C_Sign.ok_or(Error::NullFunctionPointer)?;
+        let sign = functions.C_Sign.ok_or(Error::NullFunctionPointer)?;
         let mut mechanism = CK_MECHANISM::from(mechanism);
         // SAFETY: the function has this type in the standard. What `mechanism` points to is
         // borrowed for longer than this call.

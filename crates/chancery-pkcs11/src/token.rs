@@ -7,7 +7,9 @@ use std::sync::Arc;
 use chancery_hsm::{HsmOptions, HsmSigner};
 
 use crate::error::Pkcs11Error;
-use crate::key_object::{KeyObject, KeySelector, private_keys};
+use crate::key_object::{
+    KeyObject, KeySelector, describe_private_keys, find_private_keys, private_keys,
+};
 use crate::module::{Access, Module, ModuleSession};
 use crate::pin::Pin;
 use crate::selector::{FoundToken, TokenSelector};
@@ -126,19 +128,18 @@ impl Token {
         token: &FoundToken,
         selector: &KeySelector,
     ) -> Result<KeyObject, Pkcs11Error> {
-        let keys = private_keys(session, selector)?;
-        match <[KeyObject; 1]>::try_from(keys) {
-            Ok([key]) => Ok(key),
-            Err(none) if none.is_empty() => Err(Pkcs11Error::NoKey {
+        match *find_private_keys(session, selector)? {
+            [key] => Ok(KeyObject::read(session, key)?),
+            [] => Err(Pkcs11Error::NoKey {
                 wanted: selector.to_string(),
                 token: token.name.clone(),
-                found: names(&private_keys(session, &KeySelector::default())?),
+                found: describe_private_keys(session, &KeySelector::default())?,
                 is_logged_in: self.has_pin(),
             }),
-            Err(several) => Err(Pkcs11Error::SeveralKeys {
+            _ => Err(Pkcs11Error::SeveralKeys {
                 wanted: selector.to_string(),
                 token: token.name.clone(),
-                found: names(&several),
+                found: describe_private_keys(session, selector)?,
             }),
         }
     }
@@ -229,6 +230,9 @@ impl TokenBuilder {
     }
 
     /// Where the user PIN comes from. Without it there is no login.
+    ///
+    /// A login counts for the whole process: while anybody in it is logged in to the token, the
+    /// PIN is not asked for, and not found out to be wrong either.
     #[must_use]
     pub fn pin(mut self, pin: Pin) -> Self {
         self.pin = Some(pin);
@@ -258,8 +262,4 @@ impl TokenBuilder {
         token.session(Access::ReadOnly)?;
         Ok(token)
     }
-}
-
-fn names(keys: &[KeyObject]) -> Vec<String> {
-    keys.iter().map(KeyObject::name).collect()
 }

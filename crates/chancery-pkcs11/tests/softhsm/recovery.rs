@@ -1,7 +1,8 @@
 //! What befalls a token, while signers are at work.
 
 use std::fs;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -138,10 +139,7 @@ fn a_key_that_was_destroyed() {
         let signer = token.signer().label("key").options(options).open().unwrap();
         signs(&signer);
         token.destroy(key.kid()).unwrap();
-        let input = SigningInput::new(Algorithm::Es256, b"header.payload");
-        let error = signer.sign(&input).unwrap_err();
-        assert_eq!(error.kind(), SignErrorKind::KeyMissing, "{error}");
-        println!("{error}");
+        says_that_the_key_is_missing(&signer);
     });
 }
 
@@ -154,6 +152,59 @@ fn signer(hsm: &SoftHsm) -> HsmSigner {
         }
     });
     token.signer().label("key").options(options).open().unwrap()
+}
+
+/// A module that works is not started afresh time and again for a key that is not there.
+#[test]
+#[ignore = "needs SoftHSM; cargo xtask test sets it up"]
+fn a_key_that_was_destroyed_costs_the_others_few_restarts() {
+    isolated(|hsm| {
+        let token = hsm.token();
+        let tries = Arc::new(AtomicUsize::new(0));
+        let open = |label: &str| {
+            let key = token.generate(KeyPair::P256, label, None).unwrap();
+            let tries = Arc::clone(&tries);
+            let options = HsmOptions::new().with_deadline(Duration::from_secs(2));
+            let options = options.on_event(move |event| {
+                if matches!(event, Event::SessionLost { .. }) {
+                    tries.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+            let signer = token.signer().label(label).options(options).open().unwrap();
+            (key, signer)
+        };
+        let (doomed, without) = open("doomed");
+        let (_, other) = open("other");
+        token.destroy(doomed.kid()).unwrap();
+        let began = Instant::now();
+        for _ in 0..4 {
+            says_that_the_key_is_missing(&without);
+            signs(&other);
+        }
+        assert!(
+            tries.load(Ordering::Relaxed) > 8,
+            "it is looked for all the time"
+        );
+        let most = 1 + began.elapsed().as_secs() / 5;
+        let resets = without.health().resets;
+        assert!((1..=most).contains(&resets), "{resets} of {most}");
+    });
+}
+
+/// A call that waits for the key tells at its deadline why it waited, unless the machine is too
+/// busy to tell it in time.
+fn says_that_the_key_is_missing(signer: &HsmSigner) {
+    let input = SigningInput::new(Algorithm::Es256, b"header.payload");
+    for _ in 0..5 {
+        let error = signer.sign(&input).unwrap_err();
+        println!("{error}");
+        match error.kind() {
+            SignErrorKind::KeyMissing => return,
+            SignErrorKind::Timeout => {}
+            _ => panic!("{error}"),
+        }
+    }
+    panic!("five calls were told nothing");
 }
 
 /// Waits until every worker has a session, and none is at work on one.

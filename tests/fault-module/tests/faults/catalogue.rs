@@ -123,15 +123,28 @@ fn codes() -> Vec<Case> {
     let mut cases = Vec::new();
     for (function, incident, codes) in calls {
         for (name, code) in codes.iter().copied().flatten() {
-            cases.push(Case::new(
-                format!("{} returns {name}", function.name()),
-                Scenario::new(Expected::Unnoticed)
-                    .fault(always(*function, Effect::Return(*code)))
-                    .incident(*incident),
-            ));
+            let mut scenario = Scenario::new(Expected::Unnoticed)
+                .fault(always(*function, Effect::Return(*code)))
+                .incident(*incident);
+            scenario.can_close_sessions = !says_that_session_is_gone(*code);
+            let name = format!("{} returns {name}", function.name());
+            cases.push(Case::new(name, scenario));
         }
     }
     cases
+}
+
+/// Whether the code says that the session exists no more (PKCS#11 2.40 §5.1.2 and §5.1.3), so that
+/// nobody need close it. The session behind the fault lives on.
+fn says_that_session_is_gone(code: CK_RV) -> bool {
+    matches!(
+        code,
+        CKR_SESSION_HANDLE_INVALID
+            | CKR_SESSION_CLOSED
+            | CKR_DEVICE_REMOVED
+            | CKR_TOKEN_NOT_PRESENT
+            | CKR_CRYPTOKI_NOT_INITIALIZED
+    )
 }
 
 /// A PIN is tried once, and then nothing is.
@@ -198,29 +211,29 @@ fn passing() -> Vec<Case> {
 
 /// What the device did, it says it did not.
 fn lies() -> Vec<Case> {
-    let case = |function: Function, incident| {
-        Case::new(
-            format!("{} works and returns CKR_DEVICE_ERROR", function.name()),
-            Scenario::new(Expected::Unnoticed)
-                .fault(always(function, Effect::DoButReturn(CKR_DEVICE_ERROR)))
-                .incident(incident),
-        )
+    let lie = |function: Function, incident| {
+        Scenario::new(Expected::Unnoticed)
+            .fault(always(function, Effect::DoButReturn(CKR_DEVICE_ERROR)))
+            .incident(incident)
     };
-    let mut cases = vec![
-        case(Function::Sign, Incident::None),
-        case(Function::SignInit, Incident::None),
-        case(Function::Login, Incident::LogOut),
-        case(Function::FindObjectsInit, Incident::CloseSessions),
-        case(Function::FindObjects, Incident::CloseSessions),
-        case(Function::Initialize, Incident::Finalize),
+    let scenarios = [
+        lie(Function::Sign, Incident::None),
+        lie(Function::SignInit, Incident::None),
+        lie(Function::Login, Incident::LogOut),
+        lie(Function::FindObjectsInit, Incident::CloseSessions),
+        lie(Function::FindObjects, Incident::CloseSessions),
+        lie(Function::Initialize, Incident::Finalize),
+        // Nobody can close a session whose handle the module never told.
+        lie(Function::OpenSession, Incident::CloseSessions).leaves_sessions(),
     ];
-    // The module never tells the sessions' handles, so nobody can close them.
-    let mut leaking = case(Function::OpenSession, Incident::CloseSessions);
-    if let crate::case::Kind::Loaded(scenario) = &mut leaking.kind {
-        scenario.can_close_sessions = false;
-    }
-    cases.push(leaking);
-    cases
+    let name = |scenario: &Scenario| {
+        let function = scenario.faults[0].function.name();
+        format!("{function} works and returns CKR_DEVICE_ERROR")
+    };
+    scenarios
+        .into_iter()
+        .map(|scenario| Case::new(name(&scenario), scenario))
+        .collect()
 }
 
 /// What somebody else does, with nothing wrong with the module.
@@ -261,11 +274,21 @@ fn sessions() -> Vec<Case> {
         ))
         .fault(always(Function::Sign, Effect::Return(CKR_DEVICE_ERROR)))
         .leaves_sessions();
+    // Each error costs the module a session, until a restart gives them back.
+    let leaking = Scenario::new(Expected::SignsOn { failed: 0 })
+        .fault(always(Function::OpenSession, Effect::SessionLimit(40)))
+        .fault(Fault {
+            function: Function::Sign,
+            effect: Effect::Return(CKR_DEVICE_REMOVED),
+            when: When::Every(20),
+        })
+        .leaves_sessions();
     vec![
         limited(1),
         limited(2),
         limited(5),
         Case::new("C_CloseSession returns CKR_DEVICE_ERROR", unclosable),
+        Case::new("sessions that stay open until there are 40", leaking),
     ]
 }
 
@@ -332,6 +355,13 @@ fn slow() -> Vec<Case> {
             "C_OpenSession hangs",
             Function::OpenSession,
             Incident::CloseSessions,
+        ),
+        Case::new(
+            "one C_OpenSession hangs",
+            Scenario::new(Expected::Recovers)
+                .fault(hang(Function::OpenSession, When::Next(1)))
+                .incident(Incident::CloseSessions)
+                .outlasts(DEADLINE, LASTS),
         ),
         hung("C_Login hangs", Function::Login, Incident::LogOut),
         hung(
@@ -460,47 +490,41 @@ fn keys() -> Vec<Case> {
 
 /// Faults that outlast the callers' deadlines.
 fn past_deadlines() -> Vec<Case> {
-    let case = |name: &str, incident, faults: &[Fault]| {
-        let scenario = Scenario::new(Expected::Recovers)
+    let outlasting = |incident| {
+        Scenario::new(Expected::Recovers)
             .incident(incident)
-            .outlasts(Duration::from_millis(200), Duration::from_millis(700));
-        let scenario = faults.iter().copied().fold(scenario, Scenario::fault);
-        Case::new(name, scenario)
+            .outlasts(Duration::from_millis(200), Duration::from_millis(700))
     };
-    let returns = |function, code| [always(function, Effect::Return(code))];
+    let returns = |function, code| always(function, Effect::Return(code));
     vec![
-        case(
+        Case::new(
             "CKR_DEVICE_REMOVED at C_Sign past deadlines",
-            Incident::None,
-            &returns(Function::Sign, CKR_DEVICE_REMOVED),
+            outlasting(Incident::None)
+                .fault(returns(Function::Sign, CKR_DEVICE_REMOVED))
+                .leaves_sessions(),
         ),
-        case(
+        Case::new(
             "CKR_DEVICE_REMOVED at C_OpenSession past deadlines",
-            Incident::CloseSessions,
-            &returns(Function::OpenSession, CKR_DEVICE_REMOVED),
+            outlasting(Incident::CloseSessions)
+                .fault(returns(Function::OpenSession, CKR_DEVICE_REMOVED)),
         ),
-        case(
+        Case::new(
             "CKR_GENERAL_ERROR at C_Initialize past deadlines",
-            Incident::Finalize,
-            &returns(Function::Initialize, CKR_GENERAL_ERROR),
+            outlasting(Incident::Finalize).fault(returns(Function::Initialize, CKR_GENERAL_ERROR)),
         ),
-        case(
+        Case::new(
             "CKR_DEVICE_ERROR at C_Login past deadlines",
-            Incident::LogOut,
-            &returns(Function::Login, CKR_DEVICE_ERROR),
+            outlasting(Incident::LogOut).fault(returns(Function::Login, CKR_DEVICE_ERROR)),
         ),
-        case(
+        Case::new(
             "token taken away past deadlines",
-            Incident::TakeTokenAway,
-            &[],
+            outlasting(Incident::TakeTokenAway),
         ),
-        case(
+        Case::new(
             "CKR_DEVICE_ERROR at C_Finalize past deadlines",
-            Incident::CloseSessions,
-            &[
-                always(Function::Finalize, Effect::Return(CKR_DEVICE_ERROR)),
-                always(Function::FindObjects, Effect::FindNothing),
-            ],
+            outlasting(Incident::CloseSessions)
+                .fault(returns(Function::Finalize, CKR_DEVICE_ERROR))
+                .fault(always(Function::FindObjects, Effect::FindNothing)),
         ),
     ]
 }

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use chancery_core::{IssueError, SignErrorKind, Token};
@@ -37,6 +37,37 @@ pub(crate) enum Outcome {
     Failed(SignErrorKind),
     /// A token that does not verify, or an error that has nothing to do with signing.
     Wrong(String),
+}
+
+/// Sleeps over and over, to tell how late a thread wakes that does nothing else: so late may any
+/// call return, whatever its signer does.
+pub(crate) struct Canary {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Duration>,
+}
+
+impl Canary {
+    pub(crate) fn start() -> Self {
+        const NAP: Duration = Duration::from_millis(5);
+        let stop = Arc::new(AtomicBool::new(false));
+        let is_over = Arc::clone(&stop);
+        let thread = thread::spawn(move || {
+            let mut longest = NAP;
+            while !is_over.load(Ordering::Relaxed) {
+                let start = Instant::now();
+                thread::sleep(NAP);
+                longest = longest.max(start.elapsed());
+            }
+            longest - NAP
+        });
+        Self { stop, thread }
+    }
+
+    /// The longest that it overslept.
+    pub(crate) fn stop(self) -> Duration {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().unwrap()
+    }
 }
 
 impl Call {

@@ -12,7 +12,7 @@ use cryptoki_sys::{CKR_DEVICE_ERROR, CKR_PIN_LOCKED};
 use crate::bench::{self, Bench};
 use crate::case::Case;
 use crate::incident::{self, Incident};
-use crate::load::{Load, Outcome};
+use crate::load::{Canary, Load, Outcome};
 use crate::report::{Report, TOLERANCE};
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -48,6 +48,7 @@ fn spoil(key_pair: KeyPair, count: u64) -> Report {
         Arc::new(signer.unwrap()),
     ));
     let load = Load::start(&bench);
+    let canary = Canary::start();
 
     let start = Instant::now();
     let spoiling = bench.faults.inject(Fault {
@@ -65,9 +66,11 @@ fn spoil(key_pair: KeyPair, count: u64) -> Report {
     report.check(signs, "callers wait longer than 2 s after the end");
     let withheld = bench.signer.health().withheld;
     let (calls, missing) = load.stop(deadline + TOLERANCE);
+    report.overslept = canary.stop();
     report.check(missing == 0, format_args!("{missing} calls never returned"));
 
     let calls = || calls.iter().flatten();
+    report.count_late(calls(), deadline);
     let signed = calls().filter(|call| call.is_signed()).count();
     let released: Vec<_> = calls()
         .filter(|call| matches!(call.outcome, Outcome::Wrong(_)))
