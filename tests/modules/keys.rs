@@ -20,7 +20,7 @@ pub(crate) fn conforms(module: &Module, algorithm: Algorithm) {
 /// With the reason, and without a trace on the token.
 pub(crate) fn is_refused(module: &Module, algorithm: Algorithm) {
     let token = module.token();
-    let before = token.keys().unwrap();
+    let before = module.keys();
     let (error, is_expected) = if module.expected.keys_of_no_use.contains(&algorithm) {
         let error = module.open(algorithm, HsmOptions::new()).unwrap_err();
         let is_expected = match algorithm {
@@ -36,11 +36,11 @@ pub(crate) fn is_refused(module: &Module, algorithm: Algorithm) {
     };
     println!("{error}");
     assert!(is_expected, "{error:?}");
-    assert_eq!(token.keys().unwrap(), before);
+    assert_eq!(module.keys(), before);
 }
 
 pub(crate) fn are_listed(module: &Module) {
-    let keys = module.token().keys().unwrap();
+    let keys = module.keys();
     for algorithm in module.expected.algorithms() {
         let made = module.key(algorithm);
         let signer = module.signer(algorithm);
@@ -62,16 +62,16 @@ pub(crate) fn are_listed(module: &Module) {
 /// A key that was only just made goes, and all others stay.
 pub(crate) fn one_is_destroyed(module: &Module) {
     let token = module.token();
-    let before = token.keys().unwrap();
+    let before = module.keys();
     let algorithm = module.expected.algorithms().next().unwrap();
     let pair = key_pair(algorithm);
     let key = token
         .generate(pair, "to be destroyed", Some(b"doomed"))
         .unwrap();
     assert_eq!((key.label(), key.id()), ("to be destroyed", &b"doomed"[..]));
-    assert_eq!(token.keys().unwrap().len(), before.len() + 1);
+    assert_eq!(module.keys().len(), before.len() + 1);
     token.destroy(key.kid()).unwrap();
-    assert_eq!(token.keys().unwrap(), before);
+    assert_eq!(module.keys(), before);
     let again = token.destroy(key.kid()).unwrap_err();
     assert!(matches!(again, Pkcs11Error::NoKey { .. }), "{again}");
     // Its public half is gone too, or the label would be taken.
@@ -79,7 +79,7 @@ pub(crate) fn one_is_destroyed(module: &Module) {
         .generate(pair, "to be destroyed", Some(b"doomed"))
         .unwrap();
     token.destroy(other.kid()).unwrap();
-    assert_eq!(token.keys().unwrap(), before);
+    assert_eq!(module.keys(), before);
 }
 
 /// The one line of configuration that names module, token, PIN and key.

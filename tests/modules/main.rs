@@ -58,6 +58,10 @@ fn trials(module: Arc<Module>) -> Vec<Trial> {
     trials.add("jose_takes_the_tokens", tokens::jose_takes_them);
     if !module.expected.when_killed.is_empty() {
         trials.add("killed_servers_go_unnoticed", restart::goes_unnoticed);
+        trials.add(
+            "killed_servers_are_slept_through",
+            restart::is_slept_through,
+        );
     }
     trials.add("one_key_is_destroyed", keys::one_is_destroyed);
     trials.trials

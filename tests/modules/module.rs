@@ -147,12 +147,19 @@ impl Module {
         )
     }
 
+    /// The keys on the token in an order that lasts: modules have one of their own for each start.
+    pub(crate) fn keys(&self) -> Vec<TokenKey> {
+        let keys = self.token().keys();
+        let mut keys = keys.unwrap_or_else(|error| panic!("{error}"));
+        keys.sort_by(|one, other| one.kid().cmp(other.kid()));
+        keys
+    }
+
     /// The key of an algorithm, which is generated the first time.
     pub(crate) fn key(&self, algorithm: Algorithm) -> TokenKey {
         let token = self.token();
         let label = algorithm.name();
-        let keys = token.keys().unwrap_or_else(|error| panic!("{error}"));
-        match keys.into_iter().find(|key| key.label() == label) {
+        match self.keys().into_iter().find(|key| key.label() == label) {
             Some(key) => key,
             None => token
                 .generate(key_pair(algorithm), label, None)

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use chancery::{Algorithm, Signer as _, SigningInput};
 use chancery_hsm::{Event, HsmOptions, HsmSigner, State};
 
-use crate::module::Module;
+use crate::module::{Module, key_pair};
 
 const CALLERS: usize = 4;
 const ROUNDS: usize = 2;
@@ -57,6 +57,34 @@ pub(crate) fn goes_unnoticed(module: &Module) {
         println!("{health:?}");
         assert_eq!(health.state, State::Ready);
         assert_eq!((health.failed, health.timed_out, health.busy), (0, 0, 0));
+    }
+}
+
+/// Whoever has slept through it finds all as it was, with no signer at work that has noticed.
+pub(crate) fn is_slept_through(module: &Module) {
+    let file = module.servers.as_deref().unwrap();
+    let (algorithm, _) = module.expected.when_killed[0];
+    let before = module.keys();
+    let pair = key_pair(algorithm);
+    let token = module.token();
+    let asleep = module.signer(algorithm);
+    let outlived: [&dyn Fn(); 4] = [
+        &|| assert_eq!(token.keys().unwrap().len(), before.len()),
+        &|| assert_eq!(module.signer(algorithm).jwk(), asleep.jwk()),
+        &|| {
+            let key = token.generate(pair, "after a restart", None).unwrap();
+            token.destroy(key.kid()).unwrap();
+        },
+        &|| {
+            let input = SigningInput::new(algorithm, b"header.payload");
+            asleep.sign(&input).unwrap();
+        },
+    ];
+    for first in outlived {
+        fs::remove_file(file).unwrap();
+        wait(|| file.exists());
+        first();
+        assert_eq!(module.keys(), before);
     }
 }
 

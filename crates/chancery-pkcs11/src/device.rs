@@ -86,6 +86,7 @@ impl TokenDevice {
             Pkcs11Error::SelfTest {
                 key: key.name(),
                 attempts: Vec::new(),
+                device_failed: false,
             }
         })
     }

@@ -119,6 +119,8 @@ pub enum Pkcs11Error {
         key: String,
         /// Each way that was tried, and what came of it.
         attempts: Vec<String>,
+        /// Whether the device failed each time, and may be back by now.
+        device_failed: bool,
     },
     /// A key of that label or id is there already.
     Taken {
@@ -152,6 +154,18 @@ pub enum Pkcs11Error {
     Module(ModuleError),
     /// The signer did not start.
     Signer(SignError),
+}
+
+impl Pkcs11Error {
+    /// Whether it may be that the device went away and came back, which the module has not noticed.
+    pub(crate) fn may_be_stale(&self) -> bool {
+        match self {
+            Self::Module(error) => error.is_of_device(),
+            Self::NoToken { found, .. } => found.is_empty(),
+            Self::SelfTest { device_failed, .. } => *device_failed,
+            _ => false,
+        }
+    }
 }
 
 impl fmt::Display for Pkcs11Error {
@@ -242,7 +256,7 @@ impl fmt::Display for Pkcs11Error {
                 f,
                 "{algorithm} does not go with this key, which is {key_type}"
             ),
-            Self::SelfTest { key, attempts } => {
+            Self::SelfTest { key, attempts, .. } => {
                 write!(
                     f,
                     "{key} made no signature that its public half verifies; the module has no \

@@ -67,20 +67,7 @@ impl Token {
                 id
             }
         };
-        let (session, found) = self.session(Access::ReadWrite)?;
-        let taken = taken(&session, label, &id)?;
-        if !taken.is_empty() {
-            return Err(Pkcs11Error::Taken {
-                token: found.name,
-                found: taken,
-            });
-        }
-        let (public, private) = generate_pair(&session, key_pair, label, &id)?;
-        let selector = KeySelector {
-            label: Some(label.to_owned()),
-            id: Some(id),
-        };
-        self.keep(&session, &selector, public, private)
+        self.despite_restarts(|| self.generate_once(key_pair, label, &id))
     }
 
     /// Destroys the key pair whose public half has this thumbprint (RFC 7638), the `kid` of its
@@ -94,6 +81,32 @@ impl Token {
     /// private keys may be it, [`Pkcs11Error::SelfTest`] when it is another key after all,
     /// [`Pkcs11Error::DestroyedPartly`] when the public half is left.
     pub fn destroy(&self, kid: &str) -> Result<(), Pkcs11Error> {
+        self.despite_restarts(|| self.destroy_once(kid))
+    }
+
+    fn generate_once(
+        &self,
+        key_pair: KeyPair,
+        label: &str,
+        id: &[u8],
+    ) -> Result<TokenKey, Pkcs11Error> {
+        let (session, found) = self.session(Access::ReadWrite)?;
+        let taken = taken(&session, label, id)?;
+        if !taken.is_empty() {
+            return Err(Pkcs11Error::Taken {
+                token: found.name,
+                found: taken,
+            });
+        }
+        let (public, private) = generate_pair(&session, key_pair, label, id)?;
+        let selector = KeySelector {
+            label: Some(label.to_owned()),
+            id: Some(id.to_vec()),
+        };
+        self.keep(&session, &selector, public, private)
+    }
+
+    fn destroy_once(&self, kid: &str) -> Result<(), Pkcs11Error> {
         let (session, found) = self.session(Access::ReadWrite)?;
         let all = private_keys(&session, &KeySelector::default())?;
         let mut matching = Vec::new();

@@ -48,27 +48,27 @@ impl KeySession {
             buffer: Vec::new(),
         })
     }
+
+    fn signature(&mut self, input: &SigningInput<'_>) -> Result<Signature, ModuleError> {
+        let data = self.method.data(input, &mut self.buffer);
+        let mut bytes = [0; MOST_BYTES];
+        let length = self
+            .session
+            .sign(&self.mechanism, self.key, data, &mut bytes)?;
+        signature(self.method.algorithm, self.signature_len, &bytes[..length])
+            .map_err(|error| ModuleError::new(error.to_string()))
+    }
 }
 
 impl Session for KeySession {
     fn sign(&mut self, input: &SigningInput<'_>) -> Result<Signature, DeviceError> {
-        let algorithm = self.method.algorithm;
-        if input.algorithm() != algorithm {
+        if input.algorithm() != self.method.algorithm {
             return Err(DeviceError::new(
                 DeviceErrorKind::Unsupported,
                 "the input is for another algorithm than the key's",
             ));
         }
-        let data = self.method.data(input, &mut self.buffer);
-        let mut bytes = [0; MOST_BYTES];
-        let signed = self
-            .session
-            .sign(&self.mechanism, self.key, data, &mut bytes);
-        let length = signed.map_err(|error| {
-            let error = ModuleError::from(error).to_string();
-            DeviceError::new(DeviceErrorKind::Failed, error)
-        })?;
-        signature(algorithm, self.signature_len, &bytes[..length])
+        self.signature(input)
             .map_err(|error| DeviceError::new(DeviceErrorKind::Failed, error.to_string()))
     }
 }
@@ -104,6 +104,7 @@ pub(crate) fn prove(
                 return Err(Pkcs11Error::SelfTest {
                     key: key.name(),
                     attempts: vec![format!("{algorithm}: {error}")],
+                    device_failed: false,
                 });
             }
         }
@@ -118,6 +119,7 @@ pub(crate) fn prove(
     };
     let input = SigningInput::new(algorithm, PROBE);
     let mut attempts = Vec::new();
+    let mut device_failed = true;
     for method in Method::all(algorithm) {
         // A failed signature may leave a session in the middle of an operation, so each way gets
         // its own.
@@ -127,7 +129,7 @@ pub(crate) fn prove(
         let Some(mut session) = KeySession::new(session, handle, method, signature_len) else {
             continue;
         };
-        let failure = match session.sign(&input) {
+        let failure = match session.signature(&input) {
             Ok(signature) => {
                 let verifies =
                     |verifying_key: &&VerifyingKey| verifying_key.verify(PROBE, &signature).is_ok();
@@ -137,10 +139,11 @@ pub(crate) fn prove(
                         method,
                     });
                 }
-                "what it signed does not verify".to_owned()
+                ModuleError::new("what it signed does not verify".to_owned())
             }
-            Err(error) => error.to_string(),
+            Err(error) => error,
         };
+        device_failed &= failure.is_of_device();
         drop(session);
         let is_listed = token
             .module()
@@ -160,6 +163,7 @@ pub(crate) fn prove(
     }
     Err(Pkcs11Error::SelfTest {
         key: key.name(),
+        device_failed: device_failed && !attempts.is_empty(),
         attempts,
     })
 }

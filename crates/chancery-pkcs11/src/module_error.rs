@@ -12,11 +12,29 @@ use crate::gate::NotRestarted;
 /// C_OpenSession returned CKR_SESSION_COUNT
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ModuleError(String);
+pub struct ModuleError {
+    text: String,
+    is_of_device: bool,
+}
+
+impl ModuleError {
+    pub(crate) const fn new(text: String) -> Self {
+        Self {
+            text,
+            is_of_device: false,
+        }
+    }
+
+    /// Whether modules say so when their device is gone. Many go on saying so when it is back,
+    /// until they are started afresh.
+    pub(crate) const fn is_of_device(&self) -> bool {
+        self.is_of_device
+    }
+}
 
 impl fmt::Display for ModuleError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
@@ -44,6 +62,18 @@ impl CallError {
         }
     }
 
+    const fn is_of_device(&self) -> bool {
+        matches!(
+            self.code(),
+            Some(
+                RvError::DeviceError
+                    | RvError::DeviceRemoved
+                    | RvError::GeneralError
+                    | RvError::TokenNotPresent
+            )
+        )
+    }
+
     /// Whether the PIN or its state was refused. Another try with the same PIN can only do harm.
     pub(crate) const fn refuses_pin(&self) -> bool {
         matches!(
@@ -67,7 +97,8 @@ impl From<Error> for CallError {
 
 impl From<CallError> for ModuleError {
     fn from(error: CallError) -> Self {
-        Self(match error {
+        let is_of_device = error.is_of_device();
+        let text = match error {
             CallError::Module(Error::Pkcs11(code, function)) => {
                 format!("C_{function:?} returned {}", code_name(code))
             }
@@ -79,7 +110,8 @@ impl From<CallError> for ModuleError {
             CallError::NotOurs => "the application itself called C_Initialize, so the module is \
                                    not started afresh here"
                 .to_owned(),
-        })
+        };
+        Self { text, is_of_device }
     }
 }
 

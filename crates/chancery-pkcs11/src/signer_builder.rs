@@ -9,8 +9,9 @@ use chancery_hsm::{HsmOptions, HsmSigner};
 use crate::device::TokenDevice;
 use crate::error::Pkcs11Error;
 use crate::key_object::{KeyObject, KeySelector, default_algorithm};
-use crate::key_session::prove;
+use crate::key_session::{Proven, prove};
 use crate::module::Access;
+use crate::selector::FoundToken;
 use crate::token::Token;
 use crate::uri::{ObjectType, Pkcs11Uri};
 
@@ -97,9 +98,11 @@ impl SignerBuilder {
     /// # Errors
     /// [`Pkcs11Error`] when there is not exactly one such key.
     pub fn warnings(&self) -> Result<Vec<Warning>, Pkcs11Error> {
-        let (session, token) = self.token.session(Access::ReadOnly)?;
-        let key = self.token.key(&session, &token, &self.key)?;
-        Ok(Warning::all(&key))
+        self.token.despite_restarts(|| {
+            let (session, token) = self.token.session(Access::ReadOnly)?;
+            let key = self.token.key(&session, &token, &self.key)?;
+            Ok(Warning::all(&key))
+        })
     }
 
     /// Finds the key, lets it sign something that is verified with its public half, and starts the
@@ -108,6 +111,21 @@ impl SignerBuilder {
     /// # Errors
     /// [`Pkcs11Error`]: no key or several match, or the one that does cannot sign tokens.
     pub fn open(self) -> Result<HsmSigner, Pkcs11Error> {
+        let (proven, token) = self.token.despite_restarts(|| self.prove())?;
+        let jwk = proven.jwk.clone();
+        let workers = self.options.workers();
+        let options = match token.free_sessions.map(usize::try_from) {
+            Some(Ok(free)) => {
+                let free = NonZeroUsize::new(free).unwrap_or(NonZeroUsize::MIN);
+                self.options.with_workers(workers.min(free))
+            }
+            _ => self.options,
+        };
+        let device = TokenDevice::new(self.token, self.key, proven, self.refuses_extractable);
+        Ok(HsmSigner::open(device, jwk, options)?)
+    }
+
+    fn prove(&self) -> Result<(Proven, FoundToken), Pkcs11Error> {
         let (session, token) = self.token.session(Access::ReadOnly)?;
         let key = self.token.key(&session, &token, &self.key)?;
         let unusable = |reason| Pkcs11Error::UnusableKey {
@@ -133,17 +151,7 @@ impl SignerBuilder {
             })
             .unwrap_or(Algorithm::Es256);
         let proven = prove(&self.token, &self.key, &key, &halves, algorithm)?;
-        let jwk = proven.jwk.clone();
-        let workers = self.options.workers();
-        let options = match token.free_sessions.map(usize::try_from) {
-            Some(Ok(free)) => {
-                let free = NonZeroUsize::new(free).unwrap_or(NonZeroUsize::MIN);
-                self.options.with_workers(workers.min(free))
-            }
-            _ => self.options,
-        };
-        let device = TokenDevice::new(self.token, self.key, proven, self.refuses_extractable);
-        Ok(HsmSigner::open(device, jwk, options)?)
+        Ok((proven, token))
     }
 }
 

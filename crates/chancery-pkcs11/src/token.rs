@@ -77,7 +77,8 @@ impl Token {
     /// # Errors
     /// [`Pkcs11Error`] when the token cannot be reached, or refuses the login.
     pub fn keys(&self) -> Result<Vec<TokenKey>, Pkcs11Error> {
-        self.listed().map(|(keys, _)| keys)
+        let (keys, _) = self.despite_restarts(|| self.listed())?;
+        Ok(keys)
     }
 
     /// The private keys on the token that cannot sign tokens, and why not.
@@ -85,7 +86,8 @@ impl Token {
     /// # Errors
     /// Those of [`Token::keys`].
     pub fn unusable_keys(&self) -> Result<Vec<UnlistedKey>, Pkcs11Error> {
-        self.listed().map(|(_, unlisted)| unlisted)
+        let (_, unlisted) = self.despite_restarts(|| self.listed())?;
+        Ok(unlisted)
     }
 
     /// Starts to open a signer with one of its keys.
@@ -100,6 +102,21 @@ impl Token {
 
     pub(crate) fn module(&self) -> &Arc<Module> {
         &self.0.module
+    }
+
+    /// Does what somebody asked for. Signers notice when their device went away and came back; here
+    /// there may be none at work, so when it fails in that way, the module is started afresh and
+    /// it is done once more.
+    pub(crate) fn despite_restarts<T>(
+        &self,
+        operation: impl Fn() -> Result<T, Pkcs11Error>,
+    ) -> Result<T, Pkcs11Error> {
+        let module = self.module();
+        let epoch = module.epoch();
+        match operation() {
+            Err(error) if error.may_be_stale() && module.reset(epoch).is_ok() => operation(),
+            outcome => outcome,
+        }
     }
 
     /// Opens a session and sees to it that it is logged in, where there is a PIN.
@@ -259,7 +276,7 @@ impl TokenBuilder {
             selector: self.selector,
             pin: self.pin,
         }));
-        token.session(Access::ReadOnly)?;
+        token.despite_restarts(|| token.session(Access::ReadOnly).map(drop))?;
         Ok(token)
     }
 }

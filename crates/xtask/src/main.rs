@@ -21,6 +21,7 @@ mod test;
 mod tools;
 mod tree;
 mod workspace;
+mod yubihsm;
 
 const HELP: &str = "\
 The project's own commands.
@@ -113,7 +114,7 @@ fn test(workspace: &Workspace, mut arguments: lexopt::Parser) -> Result<ExitCode
     }
     let connector = connector.ok_or("test yubihsm needs --connector URL")?;
     let authentication_key = authentication_key.ok_or("test yubihsm needs --auth-key-id N")?;
-    test::yubihsm(workspace, &connector, authentication_key)
+    yubihsm::test(workspace, &connector, authentication_key)
 }
 
 fn modules(workspace: &Workspace, mut arguments: lexopt::Parser) -> Result<ExitCode> {

@@ -21,9 +21,6 @@ const DOWNSTREAM: &[&[&str]] = &[
     &["--all-features"],
 ];
 
-/// It does not belong on a command line, where others can read it.
-const YUBIHSM_PASSWORD: &str = "CHANCERY_YUBIHSM_PASSWORD";
-
 /// Sets up what the tests need, runs all of them, and closes with their sum.
 pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
     let vectors = vectors()?;
@@ -46,6 +43,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
     let mut tally = Tally::default();
     let skipped = tally.cargo_test(&mut cargo);
     modules::test_all(workspace, &foreign, &mut tally);
+    tally.cargo_test(&mut models(workspace));
 
     // The seeds, and what a fuzzer found, are replayed without the fuzzer.
     tally.cargo_test(satellite(workspace, "fuzz").arg("--no-default-features"));
@@ -65,29 +63,16 @@ pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
     Ok(tally.exit_code())
 }
 
-/// Tests a real YubiHSM 2.
-pub(crate) fn yubihsm(
-    workspace: &Workspace,
-    connector: &str,
-    authentication_key: u16,
-) -> Result<ExitCode> {
-    if env::var_os(YUBIHSM_PASSWORD).is_none() {
-        return Err(
-            format!("{YUBIHSM_PASSWORD} has to hold the authentication key's password").into(),
-        );
-    }
-    let mut cargo = workspace.cargo(&["test", "--package", "chancery-yubihsm-tests"]);
+/// Tries many interleavings of threads over what devices share. The model checker stands in for the
+/// locks of the standard library, so what it builds is kept apart.
+fn models(workspace: &Workspace) -> Command {
+    let mut cargo = workspace.cargo(&["test", "--lib", "--no-fail-fast"]);
     cargo
-        .args(["--test", "device"])
-        .env("CHANCERY_YUBIHSM_CONNECTOR", connector)
-        .env(
-            "CHANCERY_YUBIHSM_AUTH_KEY_ID",
-            authentication_key.to_string(),
-        );
-    let mut tally = Tally::default();
-    tally.cargo_test(&mut cargo);
-    println!("{tally}");
-    Ok(tally.exit_code())
+        .args(["--package", "chancery-hsm", "--package", "chancery-pkcs11"])
+        .env("RUSTFLAGS", "--cfg chancery_shuttle")
+        .arg("--target-dir")
+        .arg(workspace.target().join("shuttle"));
+    cargo
 }
 
 /// Tests a workspace beside the main one. It would build into a folder of its own, and what both

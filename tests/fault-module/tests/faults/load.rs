@@ -1,6 +1,7 @@
 //! Callers that sign all the time, half of them blocking and half of them async.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -12,14 +13,19 @@ use crate::bench::Bench;
 
 pub(crate) const CALLERS: usize = 32;
 
-/// How long a caller rests after an error.
+/// How long a caller rests after an error, or when the verifier has too much to do.
 const REST: Duration = Duration::from_millis(1);
+
+/// How many tokens may wait for the verifier before callers wait for it too.
+const MOST_UNVERIFIED: usize = 256;
 
 /// Callers at work.
 pub(crate) struct Load {
-    callers: Vec<Arc<Caller>>,
+    callers: Arc<Vec<Caller>>,
     stop: Arc<AtomicBool>,
     runtime: Runtime,
+    /// Ends when all callers have.
+    verifier: JoinHandle<Vec<Call>>,
 }
 
 /// A call that has returned.
@@ -27,6 +33,7 @@ pub(crate) struct Load {
 pub(crate) struct Call {
     pub(crate) began: Instant,
     pub(crate) took: Duration,
+    pub(crate) is_async: bool,
     pub(crate) outcome: Outcome,
 }
 
@@ -80,11 +87,30 @@ impl Call {
     }
 }
 
+/// Where one caller is.
 #[derive(Default)]
 struct Caller {
-    calls: Mutex<Vec<Call>>,
     last_signed: Mutex<Option<Instant>>,
     has_ended: AtomicBool,
+}
+
+/// What a caller needs. It hands over what it got to be verified elsewhere, so that it mostly
+/// waits, and is woken as soon as any thread is.
+struct Work {
+    bench: Arc<Bench>,
+    stop: Arc<AtomicBool>,
+    callers: Arc<Vec<Caller>>,
+    number: usize,
+    results: Sender<Issued>,
+    unverified: Arc<AtomicUsize>,
+}
+
+/// A call that has returned, and what it brought.
+struct Issued {
+    began: Instant,
+    took: Duration,
+    is_async: bool,
+    outcome: Result<Token, IssueError>,
 }
 
 impl Load {
@@ -94,29 +120,42 @@ impl Load {
             .enable_time()
             .build()
             .unwrap();
+        let callers: Vec<_> = (0..CALLERS).map(|_| Caller::default()).collect();
+        let callers = Arc::new(callers);
         let stop = Arc::new(AtomicBool::new(false));
-        let mut callers = Vec::new();
+        let unverified = Arc::new(AtomicUsize::new(0));
+        let (results, issued) = mpsc::channel();
         for number in 0..CALLERS {
-            let caller = Arc::new(Caller::default());
-            callers.push(Arc::clone(&caller));
-            let (bench, stop) = (Arc::clone(bench), Arc::clone(&stop));
-            if number % 2 == 0 {
-                thread::spawn(move || caller.block(&bench, &stop));
+            let work = Work {
+                bench: Arc::clone(bench),
+                stop: Arc::clone(&stop),
+                callers: Arc::clone(&callers),
+                number,
+                results: results.clone(),
+                unverified: Arc::clone(&unverified),
+            };
+            if is_async(number) {
+                runtime.spawn(work.poll());
             } else {
-                runtime.spawn(async move { caller.poll(&bench, &stop).await });
+                thread::spawn(move || work.block());
             }
         }
+        let verifier = {
+            let bench = Arc::clone(bench);
+            thread::spawn(move || verify(&bench, issued, &unverified))
+        };
         Self {
             callers,
             stop,
             runtime,
+            verifier,
         }
     }
 
-    /// Waits until every caller has got a signature since then; `false` at the deadline.
+    /// Waits until every caller has got a token since then; `false` at the deadline.
     pub(crate) fn all_sign_since(&self, since: Instant, deadline: Instant) -> bool {
         loop {
-            let signed = |caller: &Arc<Caller>| {
+            let signed = |caller: &Caller| {
                 let last = *caller.last_signed.lock().unwrap();
                 last.is_some_and(|last| last >= since)
             };
@@ -130,75 +169,117 @@ impl Load {
         }
     }
 
-    /// Lets the callers end with the call that they are at. Hands out all calls, by caller, and
-    /// how many callers did not come back in time.
-    pub(crate) fn stop(self, timeout: Duration) -> (Vec<Vec<Call>>, usize) {
+    /// Lets the callers end with the call that they are at. Hands out all calls, and how many
+    /// callers did not come back in time, in which case there are no calls.
+    pub(crate) fn stop(self, timeout: Duration) -> (Vec<Call>, usize) {
         self.stop.store(true, Ordering::Relaxed);
         let deadline = Instant::now() + timeout;
         let at_work = || {
-            let ended = |caller: &&Arc<Caller>| !caller.has_ended.load(Ordering::Acquire);
-            self.callers.iter().filter(ended).count()
+            let at_work = |caller: &&Caller| !caller.has_ended.load(Ordering::Acquire);
+            self.callers.iter().filter(at_work).count()
         };
         while at_work() > 0 && Instant::now() < deadline {
             thread::sleep(Duration::from_millis(1));
         }
         let missing = at_work();
         self.runtime.shutdown_background();
-        let calls = self
-            .callers
-            .iter()
-            .map(|caller| caller.calls.lock().unwrap().clone())
-            .collect();
-        (calls, missing)
+        if missing > 0 {
+            return (Vec::new(), missing);
+        }
+        (self.verifier.join().unwrap(), 0)
     }
 }
 
-impl Caller {
-    fn block(&self, bench: &Bench, stop: &AtomicBool) {
+impl Work {
+    fn block(self) {
         let claims = Bench::claims();
-        while !stop.load(Ordering::Relaxed) {
+        while !self.stop.load(Ordering::Relaxed) {
             let began = Instant::now();
-            let issued = bench.issuer.issue(&claims);
-            if !self.record(bench, began, issued) {
+            let outcome = self.bench.issuer.issue(&claims);
+            if self.hand_over(began, outcome) {
                 thread::sleep(REST);
             }
         }
-        self.has_ended.store(true, Ordering::Release);
+        self.end();
     }
 
-    async fn poll(&self, bench: &Bench, stop: &AtomicBool) {
+    async fn poll(self) {
         let claims = Bench::claims();
-        while !stop.load(Ordering::Relaxed) {
+        while !self.stop.load(Ordering::Relaxed) {
             let began = Instant::now();
-            let issued = bench.issuer.issue_async(&claims).await;
-            if !self.record(bench, began, issued) {
+            let outcome = self.bench.issuer.issue_async(&claims).await;
+            if self.hand_over(began, outcome) {
                 tokio::time::sleep(REST).await;
             }
         }
-        self.has_ended.store(true, Ordering::Release);
+        self.end();
     }
 
-    /// Notes a call; tells whether it signed.
-    fn record(&self, bench: &Bench, began: Instant, issued: Result<Token, IssueError>) -> bool {
+    /// Hands over what came of a call; tells whether to rest now.
+    fn hand_over(&self, began: Instant, outcome: Result<Token, IssueError>) -> bool {
         let took = began.elapsed();
-        let outcome = match issued {
+        let is_error = outcome.is_err();
+        if !is_error {
+            *self.callers[self.number].last_signed.lock().unwrap() = Some(began + took);
+        }
+        let unverified = self.unverified.fetch_add(1, Ordering::Relaxed);
+        let issued = Issued {
+            began,
+            took,
+            is_async: is_async(self.number),
+            outcome,
+        };
+        self.results.send(issued).unwrap();
+        is_error || unverified >= MOST_UNVERIFIED
+    }
+
+    /// The signer is let go of before the caller counts as gone.
+    fn end(self) {
+        let Self {
+            bench,
+            callers,
+            number,
+            ..
+        } = self;
+        drop(bench);
+        callers[number].has_ended.store(true, Ordering::Release);
+    }
+}
+
+/// Every other caller is async.
+const fn is_async(caller: usize) -> bool {
+    !caller.is_multiple_of(2)
+}
+
+static WRONG_TOKENS: AtomicUsize = AtomicUsize::new(0);
+
+/// How many tokens callers have got so far that do not verify with the published key.
+pub(crate) fn wrong_tokens() -> usize {
+    WRONG_TOKENS.load(Ordering::SeqCst)
+}
+
+/// Judges what the callers got, until the last of them has ended.
+fn verify(bench: &Bench, issued: Receiver<Issued>, unverified: &AtomicUsize) -> Vec<Call> {
+    let judge = |issued: Issued| {
+        let outcome = match issued.outcome {
             Ok(token) => match bench.verify(token.as_str()) {
                 Ok(()) => Outcome::Signed,
-                Err(error) => Outcome::Wrong(format!("a token that does not verify: {error}")),
+                Err(error) => {
+                    WRONG_TOKENS.fetch_add(1, Ordering::SeqCst);
+                    Outcome::Wrong(format!("a token that does not verify: {error}"))
+                }
             },
             Err(IssueError::Sign(error)) => Outcome::Failed(error.kind()),
             Err(error) => Outcome::Wrong(error.to_string()),
         };
         let call = Call {
-            began,
-            took,
+            began: issued.began,
+            took: issued.took,
+            is_async: issued.is_async,
             outcome,
         };
-        let is_signed = call.is_signed();
-        if is_signed {
-            *self.last_signed.lock().unwrap() = Some(call.ended());
-        }
-        self.calls.lock().unwrap().push(call);
-        is_signed
-    }
+        unverified.fetch_sub(1, Ordering::Relaxed);
+        call
+    };
+    issued.into_iter().map(judge).collect()
 }

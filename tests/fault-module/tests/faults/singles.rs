@@ -11,8 +11,9 @@ use cryptoki_sys::{CKR_DEVICE_ERROR, CKR_PIN_LOCKED};
 
 use crate::bench::{self, Bench};
 use crate::case::Case;
+use crate::course::{DROP, RECOVERY};
 use crate::incident::{self, Incident};
-use crate::load::{Canary, Load, Outcome};
+use crate::load::{Load, Outcome};
 use crate::report::{Report, TOLERANCE};
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -48,7 +49,6 @@ fn spoil(key_pair: KeyPair, count: u64) -> Report {
         Arc::new(signer.unwrap()),
     ));
     let load = Load::start(&bench);
-    let canary = Canary::start();
 
     let start = Instant::now();
     let spoiling = bench.faults.inject(Fault {
@@ -62,15 +62,14 @@ fn spoil(key_pair: KeyPair, count: u64) -> Report {
     let spoiled = spoiling.end();
     let took = start.elapsed();
     let ended = Instant::now();
-    let signs = load.all_sign_since(ended, ended + Duration::from_secs(2));
-    report.check(signs, "callers wait longer than 2 s after the end");
+    let signs = load.all_sign_since(ended, ended + RECOVERY);
+    report.check_time(signs, format_args!("callers wait longer than {RECOVERY:?}"));
     let withheld = bench.signer.health().withheld;
     let (calls, missing) = load.stop(deadline + TOLERANCE);
-    report.overslept = canary.stop();
-    report.check(missing == 0, format_args!("{missing} calls never returned"));
+    report.check_time(missing == 0, format_args!("{missing} calls never returned"));
 
-    let calls = || calls.iter().flatten();
-    report.count_late(calls(), deadline);
+    let calls = || calls.iter();
+    report.check_deadlines(calls(), deadline);
     let signed = calls().filter(|call| call.is_signed()).count();
     let released: Vec<_> = calls()
         .filter(|call| matches!(call.outcome, Outcome::Wrong(_)))
@@ -79,16 +78,15 @@ fn spoil(key_pair: KeyPair, count: u64) -> Report {
         "spoiled {spoiled}, withheld {withheld}, signed {signed}"
     ));
     report.figure(format!("{} ms", took.as_millis()));
-    report.check(
+    report.check_time(
         withheld >= count,
         format_args!("only {withheld} of {count} withheld in {TIMEOUT:?}"),
     );
-    report.check(signed > 0, "nothing was signed");
+    report.check_time(signed > 0, "nothing was signed");
     report.check(
         released.is_empty(),
         format_args!("{} released: {:?}", released.len(), released.first()),
     );
-    report.check_always(&bench.faults);
     report
 }
 
@@ -115,8 +113,7 @@ fn drop_while_hung() -> Report {
     drop(bench);
     let took = start.elapsed();
     report.figure(format!("dropped in {} ms", took.as_millis()));
-    let most = Duration::from_millis(1200);
-    report.check(took <= most, format_args!("longer than {most:?}"));
+    report.check_time(took <= DROP, format_args!("longer than {DROP:?}"));
     drop(hanging);
     // The workers that hung close their sessions once they can; one stays for the login.
     let end = Instant::now() + Duration::from_secs(2);
@@ -125,7 +122,6 @@ fn drop_while_hung() -> Report {
     }
     let left = faults.open_sessions();
     report.check(left <= 1, format_args!("{left} sessions left open"));
-    report.check_always(&faults);
     report
 }
 
@@ -166,7 +162,6 @@ fn refuse_opening(pin: &str, fault: Option<Fault>) -> Report {
     let refused = faults.refused_logins();
     report.figure(format!("refused {refused}"));
     report.check(refused == 1, format_args!("{refused} PINs refused, not 1"));
-    report.check_always(&faults);
     report
 }
 
@@ -217,6 +212,5 @@ fn open_while_calls_fail() -> Report {
         Err(error) => report.check(false, format_args!("not opened afterwards: {error}")),
     }
     report.figure(format!("{} functions", functions.len()));
-    report.check_always(&faults);
     report
 }
