@@ -165,7 +165,7 @@ impl Ladder {
         state.failures += 1;
         state.next_try = now + pause;
         let is_down = state.sessions <= overdue;
-        if !state.is_closed && (is_down || trouble.is_final()) {
+        if is_down && !state.is_closed {
             state.trouble = Some(trouble.clone());
         }
         // A signer whose first try failed is never used.

@@ -113,7 +113,7 @@ fn a_signer_whose_opening_hung() {
 
 fn a_signer_that_hung() {
     let device = Scripted::new();
-    let signer = device.signer(workers(2).with_deadline(Duration::from_millis(100)));
+    let signer = device.signer(workers(2).with_deadline(Duration::from_secs(1)));
     eventually("two sessions", || signer.health().sessions == 2);
     device.always(Step::Sign, Act::Hang);
     let pending: Vec<_> = (0..4).map(|_| begin(&signer, "a.b")).collect();
@@ -131,7 +131,7 @@ fn a_signer_that_hung() {
 
 fn a_signer_whose_device_is_down() {
     let device = Scripted::new();
-    let signer = device.signer(workers(8).with_deadline(Duration::from_millis(100)));
+    let signer = device.signer(workers(8).with_deadline(Duration::from_secs(1)));
     eventually("eight sessions", || signer.health().sessions == 8);
     device.always(Step::Open, Act::Fail(DeviceErrorKind::Failed));
     device.always(Step::Sign, Act::Fail(DeviceErrorKind::Failed));

@@ -41,9 +41,19 @@ pub(crate) struct Pass<'a> {
 }
 
 /// What a restart made of the module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum After {
+    /// It takes calls, and knows no handle any more.
+    Fresh,
+    /// It was not stopped: it takes calls, and handles are as good as before.
+    Same,
+    /// It takes no calls.
+    Down,
+}
+
+/// How a restart ended.
 pub(crate) struct Restarted<T> {
-    /// Whether it takes calls now.
-    pub(crate) is_up: bool,
+    pub(crate) after: After,
     /// What to tell whoever asked for it.
     pub(crate) outcome: T,
 }
@@ -123,7 +133,7 @@ impl Gate {
         // From here on until its end, even one by a panic.
         let mut restarting = Restarting {
             gate: self,
-            end: None,
+            end: After::Same,
         };
         let mut state = lock(&self.state);
         while state.calls > 0 {
@@ -143,9 +153,9 @@ impl Gate {
             }
         }
         drop(state);
-        restarting.end = Some(false);
+        restarting.end = After::Down;
         let restarted = restart();
-        restarting.end = Some(restarted.is_up);
+        restarting.end = restarted.after;
         Ok(restarted.outcome)
     }
 
@@ -190,17 +200,16 @@ impl Drop for Pass<'_> {
 /// Ends a restart when it is dropped.
 struct Restarting<'a> {
     gate: &'a Gate,
-    /// `None` until the module was touched; then, whether it is up.
-    end: Option<bool>,
+    end: After,
 }
 
 impl Drop for Restarting<'_> {
     fn drop(&mut self) {
         let mut state = lock(&self.gate.state);
         state.is_restarting = false;
-        if let Some(is_up) = self.end {
+        if self.end != After::Same {
             state.epoch += 1;
-            state.is_up = is_up;
+            state.is_up = self.end == After::Fresh;
         }
         drop(state);
         self.gate.changed.notify_all();
@@ -215,9 +224,22 @@ mod tests {
 
     fn up<T>(outcome: T) -> Restarted<T> {
         Restarted {
-            is_up: true,
+            after: After::Fresh,
             outcome,
         }
+    }
+
+    #[test]
+    fn a_module_that_was_not_stopped_keeps_its_epoch() {
+        let gate = Gate::new(PATIENCE);
+        assert_eq!(gate.restart(0, || up(())), Ok(()));
+        let same = || Restarted {
+            after: After::Same,
+            outcome: (),
+        };
+        assert_eq!(gate.restart(1, same), Ok(()));
+        assert_eq!(gate.epoch(), 1);
+        assert!(gate.enter().is_up());
     }
 
     #[test]
@@ -312,7 +334,7 @@ mod shuttle_tests {
             self.generation.fetch_add(1, SeqCst);
             self.is_finalizing.store(false, SeqCst);
             Restarted {
-                is_up: true,
+                after: After::Fresh,
                 outcome: (),
             }
         }
@@ -371,7 +393,7 @@ mod shuttle_tests {
                         let _ = gate.restart(0, || {
                             restarts.fetch_add(1, SeqCst);
                             Restarted {
-                                is_up: true,
+                                after: After::Fresh,
                                 outcome: (),
                             }
                         });

@@ -19,7 +19,7 @@ use cryptoki::session::Session;
 use cryptoki::slot::Slot;
 
 use crate::error::Pkcs11Error;
-use crate::gate::{Gate, NotRestarted, Restarted};
+use crate::gate::{After, Gate, NotRestarted, Restarted};
 use crate::login::Login;
 use crate::module_error::CallError;
 use crate::single_part::SinglePart;
@@ -145,11 +145,15 @@ impl Module {
             let finalized = self.pkcs11.clone().finalize();
             let initialized = self.initialize_now();
             match finalized {
-                Err(error) if initialized.is_up && !self.is_ours.load(Ordering::Relaxed) => {
-                    // It was not finalised, so our earlier initialisation is the one that counts.
-                    self.is_ours.store(!is_down(&error), Ordering::Relaxed);
+                // It was not finalised, so our earlier initialisation is the one that counts.
+                Err(error)
+                    if !is_down(&error)
+                        && initialized.after == After::Fresh
+                        && !self.is_ours.load(Ordering::Relaxed) =>
+                {
+                    self.is_ours.store(true, Ordering::Relaxed);
                     Restarted {
-                        is_up: true,
+                        after: After::Same,
                         outcome: Err(error),
                     }
                 }
@@ -229,8 +233,9 @@ impl Module {
             Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _))
         );
         self.is_ours.store(result.is_ok(), Ordering::Relaxed);
+        let is_up = result.is_ok() || is_theirs;
         Restarted {
-            is_up: result.is_ok() || is_theirs,
+            after: if is_up { After::Fresh } else { After::Down },
             outcome: if is_theirs { Ok(()) } else { result },
         }
     }

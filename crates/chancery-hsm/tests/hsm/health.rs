@@ -47,7 +47,7 @@ fn a_signer_without_sessions_is_recovering_and_tells_why() {
     device.always(Step::Open, Act::Fail(DeviceErrorKind::Failed));
     device.always(Step::Sign, Act::Fail(DeviceErrorKind::Failed));
     assert_eq!(refused(&signer, "a.b"), SignErrorKind::Unavailable);
-    let _ = sign(&signer, "a.b");
+    assert_eq!(refused(&signer, "a.b"), SignErrorKind::Unavailable);
     eventually("no session", || signer.health().sessions == 0);
     let health = signer.health();
     assert_eq!(health.state, State::Recovering);

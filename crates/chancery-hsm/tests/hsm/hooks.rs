@@ -18,7 +18,7 @@ fn a_hook_that_panics_kills_no_worker_and_loses_no_caller() {
     let signer = device.signer(options.on_event(|_| panic::panic_any("scripted")));
     device.on(Step::Sign, |call| match call.number % 7 {
         3 => Act::Fail(DeviceErrorKind::Failed),
-        5 => Act::Flip,
+        5 if call.number < 7 => Act::Flip,
         _ => Act::Work,
     });
     callers(4, |_| {

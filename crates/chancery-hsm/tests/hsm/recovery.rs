@@ -91,6 +91,10 @@ fn resets_are_apart_and_stop_when_there_is_a_session() {
         "{resets} in {:?}",
         started.elapsed()
     );
+    for pair in device.watch().resets().windows(2) {
+        let apart = pair[1] - pair[0];
+        assert!(apart > RESET_INTERVAL * 3 / 4, "{apart:?}");
+    }
     device.always(Step::Sign, Act::Work);
     device.always(Step::Open, Act::Work);
     sign(&signer, "a.b").unwrap();
