@@ -146,7 +146,7 @@ fn of_a_device_that_hangs_in_open() {
         device.always(Step::Sign, FAILED);
         let calls = calls(&signer);
         assert_eq!(number_signed(&calls), 0);
-        assert_eq!(signer.health().state, State::Recovering);
+        assert_eq!(signer.health().state, State::Hung);
         device.watch().release();
         calls
     });
@@ -179,7 +179,8 @@ fn of_a_device_that_hangs_in_reset() {
         let calls = calls(&signer);
         // What is known by then is that sessions could not be opened.
         assert_eq!(number_signed(&calls), 0);
-        assert_eq!(device.watch().calls(Step::Reset), 1);
+        // Another worker takes over when the deadline of the first reset has passed.
+        assert!((1..=2).contains(&device.watch().calls(Step::Reset)));
         device.watch().release();
         calls
     });

@@ -76,7 +76,7 @@ fn a_signer_that_works() {
         }
     });
     eventually("eight sessions", || signer.health().sessions == 8);
-    assert_idle(9);
+    assert_idle(10);
     drop(signer);
     assert_none_left();
 }
@@ -120,7 +120,7 @@ fn a_signer_that_hung() {
     for pending in pending {
         assert!(block_on(pending).is_err());
     }
-    assert_idle(3);
+    assert_idle(4);
     drop(signer);
     // The two that hang; nobody's deadline is left to watch.
     assert_idle(2);
@@ -137,7 +137,7 @@ fn a_signer_whose_device_is_down() {
     device.always(Step::Sign, Act::Fail(DeviceErrorKind::Failed));
     let _ = callers(16, |_| sign(&signer, "a.b").is_err());
     eventually("it is down", || signer.health().sessions == 0);
-    assert_idle(9);
+    assert_idle(10);
     drop(signer);
     assert_none_left();
 }

@@ -139,3 +139,27 @@ fn a_hook_that_drops_the_signer_ends_it() {
     eventually("the signer is gone", || signer.lock().unwrap().is_none());
     eventually("its sessions are dropped", || device.watch().live() == 0);
 }
+
+#[test]
+fn a_hook_that_hangs_keeps_no_future_from_its_deadline() {
+    let device = Scripted::new();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let released = std::sync::Mutex::new(released);
+    let options = workers(1).with_deadline(Duration::from_millis(200));
+    let signer = device.signer(options.on_event(move |event| {
+        if matches!(event, Event::NotSigned { .. }) {
+            // Until the sender is dropped.
+            let _ = released.lock().unwrap().recv();
+        }
+    }));
+    device.always(Step::Sign, Act::Hang);
+    for _ in 0..3 {
+        let started = Instant::now();
+        let error = block_on(begin(&signer, "a.b")).unwrap_err();
+        assert_eq!(error.kind(), SignErrorKind::Timeout);
+        assert!(started.elapsed() < Duration::from_secs(2));
+    }
+    assert_eq!(signer.health().timed_out, 3);
+    drop(release);
+    device.watch().release();
+}
