@@ -1,6 +1,7 @@
 //! How a device is reached.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 #[cfg(feature = "usb")]
 use std::sync::Mutex;
 
@@ -130,10 +131,17 @@ pub(crate) struct Connector(yubihsm::Connector);
 impl Connector {
     pub(crate) fn exchange(&self, message: Vec<u8>) -> Result<Vec<u8>, YubiHsmError> {
         // The identifier is for the library's log; nothing needs to find the message there.
-        self.0
-            .send_message(yubihsm::Uuid::nil(), message.into())
-            .map(Into::into)
-            .map_err(|error| YubiHsmError::Unreachable(ConnectorError::new(&error)))
+        let send = || {
+            self.0
+                .send_message(yubihsm::Uuid::nil(), message.into())
+                .map(Into::into)
+                .map_err(|error| ConnectorError::new(&error))
+        };
+        // The HTTP client of yubihsm 0.42.1 panics when an answer is longer than its buffer. Each
+        // message after that panics too, and so is an error, until there is another connector.
+        catch_unwind(AssertUnwindSafe(send))
+            .unwrap_or_else(|_| Err(ConnectorError::panicked()))
+            .map_err(YubiHsmError::Unreachable)
     }
 }
 

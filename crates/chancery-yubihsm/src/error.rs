@@ -75,6 +75,13 @@ pub enum YubiHsmError {
         /// The capability that it lacks.
         capability: Capability,
     },
+    /// The authentication key is not in the domains that it was to put a key into.
+    MissingDomains {
+        /// The identifier of the authentication key.
+        authentication_key: u16,
+        /// The domains that it is not in.
+        domains: Domains,
+    },
     /// The key is of a kind that tokens are not signed with.
     UnsupportedKey {
         /// Its identifier.
@@ -120,6 +127,7 @@ impl YubiHsmError {
             | Self::KeyAmbiguous { .. }
             | Self::AuthenticationKeyMissing { .. } => DeviceErrorKind::KeyMissing,
             Self::MissingCapability { .. }
+            | Self::MissingDomains { .. }
             | Self::UnsupportedKey { .. }
             | Self::UnsupportedAlgorithm { .. }
             | Self::TooLong { .. } => DeviceErrorKind::Unsupported,
@@ -181,6 +189,14 @@ impl fmt::Display for YubiHsmError {
             Self::MissingCapability { holder, capability } => {
                 write!(f, "{holder} lacks the capability {capability}")
             }
+            Self::MissingDomains {
+                authentication_key,
+                domains,
+            } => write!(
+                f,
+                "authentication key {authentication_key} is not in the domains {domains}, so it \
+                 makes no key in them"
+            ),
             Self::UnsupportedKey { id, algorithm } => write!(
                 f,
                 "key {id} is of algorithm {algorithm}; use P-256, P-384 or Ed25519"
@@ -328,6 +344,13 @@ impl ConnectorError {
         }
         texts.dedup();
         Self(texts.join(": "))
+    }
+
+    pub(crate) fn panicked() -> Self {
+        Self(
+            "the connector's library panicked at the answer; is this the address of a connector?"
+                .to_owned(),
+        )
     }
 }
 

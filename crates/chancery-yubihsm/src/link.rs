@@ -104,8 +104,13 @@ impl Link {
                 "an authentication answer has a body",
             )),
             Err(error) => {
-                // The device has given the session up.
-                if matches!(error, YubiHsmError::Device(_)) {
+                // The device has given the session up. Other refusals are of a damaged message.
+                if matches!(
+                    error,
+                    YubiHsmError::Device(
+                        DeviceCode::INVALID_SESSION | DeviceCode::AUTHENTICATION_FAILED
+                    )
+                ) {
                     self.open = None;
                 }
                 Err(error)
@@ -141,15 +146,17 @@ impl Link {
         let body = match wire::answer(wire::SESSION_MESSAGE, &answer) {
             Ok(body) => body,
             Err(error) => {
-                // A session that the device does not know need not be closed; its number may be
-                // another client's by now.
-                if matches!(
-                    error,
-                    YubiHsmError::Device(
-                        DeviceCode::INVALID_SESSION | DeviceCode::AUTHENTICATION_FAILED
-                    )
-                ) {
-                    self.open = None;
+                match error {
+                    // A session that the device does not know need not be closed; its number may
+                    // be another client's by now.
+                    YubiHsmError::Device(DeviceCode::INVALID_SESSION) => self.open = None,
+                    // The command was damaged on the way, so the device has not chained it.
+                    YubiHsmError::Device(DeviceCode::AUTHENTICATION_FAILED) => {
+                        if let Some(Doubt::Command(before)) = open.doubt.take() {
+                            open.channel = *before;
+                        }
+                    }
+                    _ => {}
                 }
                 return Err(error);
             }
@@ -185,13 +192,18 @@ impl Drop for Link {
         }
         let doubt = match open.doubt.take() {
             None => {
-                let before = open.channel.clone();
+                let mut before = open.channel.clone();
                 match close(&open.connector, &mut open.channel) {
+                    Ok(()) | Err(YubiHsmError::Device(DeviceCode::INVALID_SESSION)) => return,
                     Err(YubiHsmError::Unreachable(_) | YubiHsmError::Protocol(_)) => {
                         Doubt::Command(Box::new(before))
                     }
-                    // Closed, or not known any more.
-                    Ok(()) | Err(_) => return,
+                    // Damaged on the way. Once more, and no more, since the number may be another
+                    // client's by now.
+                    Err(_) => {
+                        let _ = close(&open.connector, &mut before);
+                        return;
+                    }
                 }
             }
             Some(doubt) => doubt,

@@ -1,11 +1,14 @@
 //! Sessions are closed, given up, replaced, and not tried with a wrong password again.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::num::NonZeroUsize;
+use std::thread;
 use std::time::Duration;
 
 use chancery_core::{Algorithm, SignErrorKind, Signer as _, SigningInput};
 use chancery_hsm::{HsmOptions, State};
-use chancery_yubihsm::{NewKey, YubiHsmError};
+use chancery_yubihsm::{NewKey, Password, YubiHsm, YubiHsmError};
 use chancery_yubihsm_tests::{Backend as _, Fault, SimulatedDevice, capability};
 
 use crate::support::{Rig, sign_and_verify};
@@ -101,6 +104,8 @@ fn sessions_are_closed_when_the_answer_was_lost() {
         Fault::ErrorAfter,
         Fault::FlipLast,
         Fault::FlipLength,
+        Fault::FlipRequest,
+        Fault::FlipCode,
         Fault::Garbage,
         Fault::Replay,
         Fault::Split,
@@ -123,7 +128,12 @@ fn sessions_are_closed_when_the_answer_was_lost() {
             let is_unknown = rig.proxy.last_hit() == 3
                 && !matches!(
                     fault,
-                    Fault::CutBefore | Fault::ErrorBefore | Fault::Garbage | Fault::FlipLast
+                    Fault::CutBefore
+                        | Fault::ErrorBefore
+                        | Fault::Garbage
+                        | Fault::FlipLast
+                        | Fault::FlipRequest
+                        | Fault::FlipCode
                 );
             rig.wait_for_sessions(usize::from(is_unknown));
             rig.backend.power_cycle();
@@ -214,6 +224,25 @@ fn what_is_wrong_with_the_line_is_told() {
     let error = told(rig.open_as(1, "password").unwrap_err());
     assert!(error.contains("no answer from the connector"), "{error}");
     assert!(error.contains("Connection refused"), "{error}");
+}
+
+/// As from a server of something else, at whose answers the HTTP client of `yubihsm` 0.42.1 panics.
+#[test]
+fn an_answer_of_enormous_length_is_an_error() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.read_exact(&mut [0; 100]).unwrap();
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 65000\r\n\r\n")
+            .unwrap();
+        // So that the head is read first, and then as much as there is room for.
+        thread::sleep(Duration::from_millis(100));
+        let _ = stream.write_all(&[b'a'; 400_000]);
+    });
+    let error = YubiHsm::http(&url, 1, &Password::new("password")).unwrap_err();
+    assert!(matches!(error, YubiHsmError::Unreachable(_)), "{error}");
 }
 
 #[test]

@@ -39,6 +39,8 @@ pub enum Fault {
     FlipSession,
     /// A bit in the middle of the message to the device is flipped.
     FlipRequest,
+    /// A bit of the code of the message to the device is flipped.
+    FlipCode,
     /// The answer before is given once more.
     Replay,
     /// The answer comes in two pieces.
@@ -283,6 +285,7 @@ impl Shared {
                 let middle = request.len() / 2;
                 request[middle] ^= 0x10;
             }
+            Fault::FlipCode => request[0] ^= 0x10,
             _ => {}
         }
         let Some(mut response) = self.exchange(&request) else {
