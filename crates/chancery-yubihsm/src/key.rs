@@ -195,16 +195,25 @@ impl NewKey {
         Ok(capabilities)
     }
 
-    /// The parameters with which the commands that make keys begin.
+    /// The parameters with which the commands that make keys begin, for the authentication key that
+    /// makes it.
     pub(crate) fn parameters(
         &self,
         algorithm: Algorithm,
-        all: Domains,
+        own: &Info,
     ) -> Result<Vec<u8>, YubiHsmError> {
+        let domains = self.domains.unwrap_or(own.domains);
+        let missing = Domains(domains.0 & !own.domains.0);
+        if missing.0 != 0 {
+            return Err(YubiHsmError::MissingDomains {
+                authentication_key: own.id,
+                domains: missing,
+            });
+        }
         let capabilities = Capabilities::of(&self.capabilities(algorithm)?);
         let mut parameters = self.id.to_be_bytes().to_vec();
         parameters.extend_from_slice(&crate::object::padded_label(&self.label)?);
-        parameters.extend_from_slice(&self.domains.unwrap_or(all).0.to_be_bytes());
+        parameters.extend_from_slice(&domains.0.to_be_bytes());
         parameters.extend_from_slice(&capabilities.0.to_be_bytes());
         parameters.push(match algorithm.key_type() {
             KeyType::Ec(Curve::P256) => EC_P256,

@@ -81,12 +81,13 @@ impl YubiHsm {
     ///
     /// # Errors
     /// [`YubiHsmError::MissingCapability`] names what the authentication key lacks:
-    /// `generate-asymmetric-key`, or the right to give the key its own capabilities.
+    /// `generate-asymmetric-key`, or the right to give the key its own capabilities;
+    /// [`YubiHsmError::MissingDomains`] when the key is to be in domains that it is not in.
     pub fn generate(&self, algorithm: Algorithm, new: &NewKey) -> Result<YubiHsmKey, YubiHsmError> {
         let link = &mut Link::open(&self.access)?;
         let capabilities = new.capabilities(algorithm)?;
         let own = self.require(link, Capability::GenerateAsymmetricKey, &capabilities)?;
-        let parameters = new.parameters(algorithm, own.domains)?;
+        let parameters = new.parameters(algorithm, &own)?;
         let body = link.command(wire::GENERATE_ASYMMETRIC_KEY, &parameters);
         YubiHsmKey::read(link, made(body)?)
     }
@@ -97,13 +98,14 @@ impl YubiHsm {
     /// # Errors
     /// [`YubiHsmError::MissingCapability`] names what the authentication key lacks:
     /// `put-asymmetric-key`, or the right to give the key its own capabilities;
+    /// [`YubiHsmError::MissingDomains`] when the key is to be in domains that it is not in;
     /// [`YubiHsmError::NewKey`] when the key is not P-256, P-384 or Ed25519.
     pub fn import(&self, key: &PrivateKey, new: &NewKey) -> Result<YubiHsmKey, YubiHsmError> {
         let (algorithm, secret) = key::secret(key)?;
         let link = &mut Link::open(&self.access)?;
         let capabilities = new.capabilities(algorithm)?;
         let own = self.require(link, Capability::PutAsymmetricKey, &capabilities)?;
-        let mut parameters = zeroize::Zeroizing::new(new.parameters(algorithm, own.domains)?);
+        let mut parameters = zeroize::Zeroizing::new(new.parameters(algorithm, &own)?);
         // A vector that grows leaves a copy behind.
         parameters.reserve_exact(secret.len());
         parameters.extend_from_slice(&secret);

@@ -190,6 +190,20 @@ fn a_key_in_other_domains_is_not_seen() {
 }
 
 #[test]
+fn missing_domains_are_named() {
+    let rig = Rig::new(SimulatedDevice::new());
+    rig.backend
+        .put_authentication_key(20, "password", capability::ALL, 0b0_0110);
+    let device = rig.open_as(20, "password").unwrap();
+    let new = NewKey::new("key").with_domains(Domains::new(&[2, 4, 5]).unwrap());
+    let error = device.generate(Algorithm::Es256, &new).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "authentication key 20 is not in the domains 4,5, so it makes no key in them"
+    );
+}
+
+#[test]
 fn exactly_one_key_must_match() {
     let rig = Rig::new(SimulatedDevice::new());
     let device = rig.open();
