@@ -7,6 +7,7 @@ use chancery_yubihsm_tests::{
     AUTHENTICATION_KEY, Backend, Kind, MockDevice, Object, PASSWORD, Proxy, SimulatedDevice,
     capability,
 };
+use p384::ecdsa::signature::hazmat::PrehashVerifier as _;
 use yubihsm::asymmetric::Algorithm;
 use yubihsm::connector::HttpConfig;
 use yubihsm::{Capability, Client, Connector, Credentials, Domain, object};
@@ -72,6 +73,83 @@ fn the_real_client_works_with_the_simulated_device() {
         .delete_object(8, object::Type::AsymmetricKey)
         .unwrap();
     assert!(client.get_public_key(8).is_err());
+}
+
+/// What the mock lacks.
+#[test]
+fn the_real_client_takes_p384_and_rsa_of_the_simulated_device() {
+    let proxy = Proxy::start(Arc::new(SimulatedDevice::new()));
+    let client = client(&proxy, PASSWORD).unwrap();
+    for (id, algorithm, capability, len) in [
+        (1, Algorithm::EcP384, Capability::SIGN_ECDSA, 96),
+        (2, Algorithm::Rsa2048, Capability::SIGN_PKCS, 256),
+    ] {
+        client
+            .generate_asymmetric_key(
+                id,
+                object::Label::default(),
+                Domain::all(),
+                capability,
+                algorithm,
+            )
+            .unwrap();
+        let info = client
+            .get_object_info(id, object::Type::AsymmetricKey)
+            .unwrap();
+        assert_eq!(info.algorithm, algorithm.into());
+        let public = client.get_public_key(id).unwrap();
+        assert_eq!(public.algorithm, algorithm);
+        assert_eq!(public.bytes.len(), len);
+    }
+    let public = client.get_public_key(1).unwrap().bytes;
+    let key = p384::ecdsa::VerifyingKey::from_sec1_bytes(&[&[4], &public[..]].concat()).unwrap();
+    let der = client.sign_ecdsa_prehash_raw(1, [1; 48]).unwrap();
+    let signature = p384::ecdsa::Signature::from_der(&der).unwrap();
+    key.verify_prehash(&[1; 48], &signature).unwrap();
+}
+
+/// The same key in both, and the same questions by the real client.
+#[test]
+fn the_simulated_device_answers_as_the_mock_does() {
+    let answers = |backend: Arc<dyn Backend>| {
+        let proxy = Proxy::start(backend);
+        let client = client(&proxy, PASSWORD).unwrap();
+        let label: object::Label = "key".parse().unwrap();
+        let put = |id, algorithm, secret: &[u8]| {
+            let capability = Capability::SIGN_ECDSA;
+            client.put_asymmetric_key(
+                id,
+                label.clone(),
+                Domain::DOM2,
+                capability,
+                algorithm,
+                secret,
+            )
+        };
+        put(7, Algorithm::EcP256, &[9; 32]).unwrap();
+        put(8, Algorithm::Ed25519, &[9; 32]).unwrap();
+        let listed = client
+            .list_objects(&[object::Filter::Type(object::Type::AsymmetricKey)])
+            .unwrap();
+        let told: Vec<_> = listed
+            .into_iter()
+            .map(|entry| {
+                let mut info = client
+                    .get_object_info(entry.object_id, entry.object_type)
+                    .unwrap();
+                // A number that the mock counts from 1, and nobody here looks at.
+                info.sequence = 0;
+                (info, client.get_public_key(entry.object_id).unwrap().bytes)
+            })
+            .collect();
+        assert_eq!(told.len(), 2);
+        let missing = client.get_public_key(9).unwrap_err();
+        format!("{told:?} {missing}")
+    };
+    assert_eq!(
+        answers(Arc::new(SimulatedDevice::new())),
+        answers(Arc::new(MockDevice::start()))
+    );
 }
 
 #[test]
