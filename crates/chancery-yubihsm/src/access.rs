@@ -1,13 +1,14 @@
 //! What all sessions with a device share: the way to it, the password, and how many there may be.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use yubihsm::authentication::Key;
 
 use crate::connector::Route;
 use crate::error::YubiHsmError;
+use crate::link::Spare;
 use crate::password::Password;
 
 /// The most sessions that one [`YubiHsm`](crate::YubiHsm) takes of the 16 that a device has, so
@@ -27,6 +28,7 @@ pub(crate) struct Access {
     trust: Trust,
     /// For each session identifier: how often the device gave it to this process.
     given: [AtomicU32; 256],
+    spares: Mutex<Vec<Spare>>,
 }
 
 impl Access {
@@ -43,6 +45,7 @@ impl Access {
             slots: Arc::default(),
             trust: Trust::default(),
             given: [const { AtomicU32::new(0) }; 256],
+            spares: Mutex::default(),
         })
     }
 
@@ -55,6 +58,22 @@ impl Access {
     /// forgotten the session.
     pub(crate) fn is_given_again(&self, session: u8, given: u32) -> bool {
         self.given[usize::from(session)].load(Ordering::Acquire) != given
+    }
+
+    /// Keeps a session that could not be closed.
+    pub(crate) fn keep(&self, spare: Spare) {
+        self.spares().push(spare);
+    }
+
+    /// A session that was kept.
+    pub(crate) fn spare(&self) -> Option<Spare> {
+        let mut spares = self.spares();
+        spares.retain(Spare::is_fresh);
+        spares.pop()
+    }
+
+    fn spares(&self) -> MutexGuard<'_, Vec<Spare>> {
+        self.spares.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes the right to one session.

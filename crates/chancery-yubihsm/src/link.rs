@@ -42,6 +42,20 @@ struct Open {
     _slot: Slot,
 }
 
+/// A session that the device refused to close because its audit log is full. It is used again, lest
+/// no session be left for whoever empties the log.
+pub(crate) struct Spare {
+    open: Open,
+    last_used: Instant,
+}
+
+impl Spare {
+    /// Whether the device still knows it.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.last_used.elapsed() < IDLE_LIMIT
+    }
+}
+
 /// What the device may or may not have seen.
 enum Doubt {
     Authentication,
@@ -57,6 +71,13 @@ impl Link {
         };
         if access.is_latched() {
             return Err(wrong_password);
+        }
+        if let Some(Spare { open, last_used }) = access.spare() {
+            return Ok(Self {
+                access: Arc::clone(access),
+                open: Some(open),
+                last_used,
+            });
         }
         let slot = access.slot()?;
         let connector = access.route.connector();
@@ -198,6 +219,11 @@ impl Drop for Link {
                     Err(YubiHsmError::Unreachable(_) | YubiHsmError::Protocol(_)) => {
                         Doubt::Command(Box::new(before))
                     }
+                    Err(YubiHsmError::AuditLogFull) => {
+                        let last_used = Instant::now();
+                        self.access.keep(Spare { open, last_used });
+                        return;
+                    }
                     // Damaged on the way. Once more, and no more, since the number may be another
                     // client's by now.
                     Err(_) => {
@@ -249,8 +275,14 @@ fn close_in_doubt(access: &Access, open: &mut Open, doubt: Doubt, expiry: Instan
 
 fn close(connector: &Connector, channel: &mut Channel) -> Result<(), YubiHsmError> {
     let answer = connector.exchange(channel.seal(wire::CLOSE_SESSION, &[]))?;
-    // What is in the answer does not matter: only the right command has one that is no refusal.
-    wire::answer(wire::SESSION_MESSAGE, &answer).map(drop)
+    let body = wire::answer(wire::SESSION_MESSAGE, &answer)?;
+    // Only the right command has an answer that is no refusal; whether it can be read matters only
+    // where it says that the session was not closed.
+    let inner = channel.open(wire::answer_code(wire::SESSION_MESSAGE), body);
+    match inner.map(|inner| wire::answer(wire::CLOSE_SESSION, &inner).map(drop)) {
+        Ok(Err(error @ YubiHsmError::AuditLogFull)) => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Lets the device give up a session that was never authenticated, by failing to authenticate it.

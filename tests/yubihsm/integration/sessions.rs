@@ -179,6 +179,38 @@ fn a_full_audit_log_says_what_to_do() {
     sign_and_verify(&signer, b"header.payload");
 }
 
+/// A device whose log is full opens sessions, and closes none.
+#[test]
+fn a_full_audit_log_leaves_sessions_to_whoever_empties_it() {
+    let rig = Rig::new(SimulatedDevice::new());
+    let device = rig.open();
+    device
+        .generate(Algorithm::Es256, &NewKey::new("key"))
+        .unwrap();
+    let options = HsmOptions::new()
+        .with_workers(NonZeroUsize::new(2).unwrap())
+        .with_deadline(Duration::from_secs(1));
+    let signer = device.signer().options(options).open().unwrap();
+    rig.wait_for_sessions(2);
+    rig.backend.force_audit(62);
+    for _ in 0..6 {
+        let error = signer
+            .sign(&SigningInput::new(Algorithm::Es256, b"a.b"))
+            .unwrap_err();
+        assert!(error.to_string().contains("audit log"), "{error}");
+        assert!(matches!(device.keys(), Err(YubiHsmError::AuditLogFull)));
+        // Two of the signer, and one of the call.
+        assert!(rig.backend.sessions() <= 3, "{}", rig.backend.sessions());
+    }
+    rig.backend.end_audit();
+    sign_and_verify(&signer, b"header.payload");
+    drop(signer);
+    for _ in 0..3 {
+        device.keys().unwrap();
+    }
+    assert_eq!(rig.backend.sessions(), 0);
+}
+
 #[test]
 fn a_device_without_a_free_session_says_so() {
     let rig = Rig::new(SimulatedDevice::new());

@@ -125,7 +125,8 @@ impl SimulatedDevice {
         self.state().expiry = Some(idle);
     }
 
-    /// Forces the audit log: each signature takes one of 62 entries, `used` of which are taken.
+    /// Forces the audit log: each signature takes one of 62 entries, `used` of which are taken. When
+    /// all are, everything is refused but to open sessions and to empty the log.
     pub fn force_audit(&self, used: usize) {
         self.state().log = Some(used);
     }
@@ -256,7 +257,7 @@ impl State {
             Some(session) => session.channel.seal(&answer),
             None => return Err(INVALID_SESSION),
         };
-        if code == 0x40 {
+        if code == 0x40 && answer[0] != 0x7f {
             self.sessions.remove(&id);
         }
         Ok(sealed)
@@ -276,6 +277,11 @@ impl State {
                 Err(INSUFFICIENT_PERMISSIONS)
             }
         };
+        // Each command that is to be logged fails; sessions can still be opened.
+        let is_logged = !matches!(code, 0x01 | 0x4d | 0x67);
+        if is_logged && self.log.is_some_and(|used| used >= LOG_CAPACITY) {
+            return Err(LOG_FULL);
+        }
         match code {
             // ECHO
             0x01 => Ok(data.to_vec()),
@@ -361,9 +367,6 @@ impl State {
                 needs(bits)?;
                 if key.capabilities & bits == 0 {
                     return Err(INSUFFICIENT_PERMISSIONS);
-                }
-                if self.log.is_some_and(|used| used >= LOG_CAPACITY) {
-                    return Err(LOG_FULL);
                 }
                 let mut signature = key.sign(code, data)?;
                 self.log = self.log.map(|used| used + 1);
