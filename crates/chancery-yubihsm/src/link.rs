@@ -266,7 +266,9 @@ fn close_in_doubt(access: &Access, open: &mut Open, doubt: Doubt, expiry: Instan
             };
             match close(&connector, &mut channel) {
                 Ok(()) => return,
-                Err(YubiHsmError::Unreachable(_)) => thread::sleep(CLOSE_INTERVAL),
+                Err(YubiHsmError::Unreachable(_) | YubiHsmError::Protocol(_)) => {
+                    thread::sleep(CLOSE_INTERVAL);
+                }
                 Err(_) => break,
             }
         }

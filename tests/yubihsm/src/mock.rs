@@ -111,11 +111,11 @@ impl Backend for MockDevice {
             }
             0x05 => {
                 let session = *body.first()?;
-                let Some(inner) = sessions
-                    .get_mut(&session)
-                    .and_then(|channel| channel.open(body))
-                else {
+                let Some(channel) = sessions.get_mut(&session) else {
                     return Some(refusal(0x03));
+                };
+                let Some(inner) = channel.open(body) else {
+                    return Some(refusal(0x04));
                 };
                 let answer = forward();
                 if inner[0] == 0x40 {

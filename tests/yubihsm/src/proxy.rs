@@ -51,6 +51,23 @@ pub enum Fault {
     Stall,
 }
 
+impl Fault {
+    /// Whether a session that is created meanwhile is one whose identifier the client never learns.
+    const fn hides_sessions(self) -> bool {
+        matches!(
+            self,
+            Self::CutAfter
+                | Self::CutWithin
+                | Self::Truncate
+                | Self::ErrorAfter
+                | Self::FlipLength
+                | Self::FlipSession
+                | Self::Replay
+                | Self::Split
+        )
+    }
+}
+
 /// A connector on loopback with a device behind it.
 #[derive(Debug)]
 pub struct Proxy {
@@ -233,7 +250,7 @@ impl Shared {
                 self.hits.fetch_add(1, Ordering::SeqCst);
                 let code = request.first().copied().unwrap_or_default();
                 self.last_hit.store(code, Ordering::SeqCst);
-                if is_creation(&request) {
+                if is_creation(&request) && fault.hides_sessions() {
                     self.creations_hit.fetch_add(1, Ordering::SeqCst);
                 }
                 self.fail(fault, &mut http, request)?;
