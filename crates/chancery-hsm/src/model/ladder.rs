@@ -80,7 +80,7 @@ fn nothing_is_tried_after_a_wrong_pin() {
             thread.join().unwrap();
         }
         assert!(tries.is(1));
-        let reason = ladder.sessions().1.map(|trouble| trouble.kind());
+        let reason = ladder.sessions().2.map(|trouble| trouble.kind());
         assert_eq!(reason, Some(SignErrorKind::WrongPin));
     });
 }
@@ -96,7 +96,7 @@ fn a_session_opened_meanwhile_does_not_undo_a_latch() {
         // Another worker's session says so while it signs.
         ladder.latch(&trouble(SignErrorKind::WrongPin));
         opens.join().unwrap();
-        let reason = ladder.sessions().1.map(|trouble| trouble.kind());
+        let reason = ladder.sessions().2.map(|trouble| trouble.kind());
         assert_eq!(reason, Some(SignErrorKind::WrongPin));
         assert!(ladder.climb(|| ()).is_none());
     });
