@@ -104,6 +104,7 @@
 //! | `ring` | yes | keys in memory on ring |
 //! | `aws-lc-rs` | | keys in memory on aws-lc-rs: also ES512, and the generation of RSA keys |
 //! | `derive-public-key` | | loads EC private keys that came without their public half |
+//! | `federation` | | relying parties and their rules, subjects, trust policies, a local STS |
 //!
 //! Features only add. With no engine at all the core is left: tokens, documents, and the
 //! [`Signer`] trait for a backend of your own, which `chancery-conformance` tests.
@@ -117,6 +118,10 @@ pub use chancery_core::{
     SignatureError, Signer, SigningInput, SystemClock, Token, TokenType, UnixTime, UnixTimeError,
     UnknownAlgorithm, UnsignedToken,
 };
+
+/// Relying parties, subjects, trust policies and a local STS.
+#[cfg(feature = "federation")]
+pub use chancery_federation as federation;
 
 /// Keys in memory, and the verification of tokens.
 #[cfg(any(feature = "ring", feature = "aws-lc-rs", feature = "derive-public-key"))]

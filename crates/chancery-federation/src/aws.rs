@@ -1,0 +1,1 @@
+//! AWS IAM and STS: claims, trust policies and their evaluation.
