@@ -110,13 +110,14 @@
 //! [`Signer`] trait for a backend of your own, which `chancery-conformance` tests.
 
 pub use chancery_core::{
-    Algorithm, Claims, ClaimsError, Clock, Curve, DerError, Digest, Document, DocumentError,
-    HashAlgorithm, IssueError, Issuer, IssuerBuilder, IssuerError, IssuerUrl, IssuerUrlError,
-    JsonError, Jwk, JwkError, JwkSet, KeySet, KeySetError, KeyType, PendingSignature,
-    PrivateClaimError, ProviderMetadata, ProviderMetadataError, PublicKey, PublicKeyError,
-    RandomError, Schedule, ScheduledKey, SignError, SignErrorKind, Signature, SignatureCompleter,
-    SignatureError, Signer, SigningInput, SystemClock, Token, TokenType, UnixTime, UnixTimeError,
-    UnknownAlgorithm, UnsignedToken,
+    Algorithm, AlgorithmSet, Claims, ClaimsError, Clock, Curve, DerError, Digest, Document,
+    DocumentError, HashAlgorithm, IssueError, Issuer, IssuerBuilder, IssuerError, IssuerUrl,
+    IssuerUrlError, JsonError, Jwk, JwkError, JwkSet, KeySet, KeySetError, KeyType,
+    PendingSignature, PolicyError, PrivateClaimError, ProviderMetadata, ProviderMetadataError,
+    PublicKey, PublicKeyError, RandomError, Schedule, ScheduledKey, SignError, SignErrorKind,
+    Signature, SignatureCompleter, SignatureError, Signer, SigningInput, SystemClock, Token,
+    TokenPolicy, TokenRequest, TokenTerms, TokenType, UnixTime, UnixTimeError, UnknownAlgorithm,
+    UnsignedToken,
 };
 
 /// Relying parties, subjects, trust policies and a local STS.
