@@ -3,3 +3,5 @@
 //! - [`aws`] is what AWS IAM reads: claims, trust policies, and a local STS that evaluates them.
 
 pub mod aws;
+
+mod tree;

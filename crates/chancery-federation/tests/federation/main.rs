@@ -1,1 +1,4 @@
 //! The tests of chancery-federation.
+
+mod evaluator;
+mod policy;
