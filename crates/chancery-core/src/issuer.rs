@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use crate::algorithm::Algorithm;
 use crate::base64url;
@@ -107,6 +108,12 @@ impl Issuer {
     #[must_use]
     pub const fn url(&self) -> &IssuerUrl {
         &self.url
+    }
+
+    /// The lifetime of a token that asks for none.
+    #[must_use]
+    pub fn default_lifetime(&self) -> Duration {
+        self.settings.default_lifetime
     }
 
     /// The keys it signs with and publishes.

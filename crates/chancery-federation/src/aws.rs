@@ -2,6 +2,10 @@
 
 mod evaluate;
 mod policy;
+mod provider;
+mod session_tags;
+mod simulate;
+mod source_identity;
 
 pub use self::evaluate::{Context, Decision, FailedElement, Failure, Key, Reason};
 pub use self::policy::{
@@ -9,3 +13,9 @@ pub use self::policy::{
     PolicyProblem, Principal, PrincipalElement, PrincipalType, Principals, SetOperator, Statement,
     Version,
 };
+pub use self::provider::{Partition, Provider, ProviderError};
+pub use self::session_tags::{SessionTags, SessionTagsError};
+pub use self::simulate::{
+    Denial, DenialReason, Doubt, ErrorCode, Outcome, Session, simulate, simulate_verified,
+};
+pub use self::source_identity::{SourceIdentity, SourceIdentityError};

@@ -4,4 +4,23 @@
 
 pub mod aws;
 
+mod binding;
+mod finding;
+mod language;
+mod relying_party;
+mod subject_error;
+mod subject_migration;
+mod subject_pattern;
+mod subject_template;
+mod token_file;
+
+pub use crate::binding::{Binding, Bindings, Refused};
+pub use crate::finding::{Finding, Severity};
+pub use crate::relying_party::{Certainty, Length, RelyingParty, Requirement, Rule, Unit};
+pub use crate::subject_error::{SubjectError, TemplateError};
+pub use crate::subject_migration::{MigrationError, Shape, SubjectMigration};
+pub use crate::subject_pattern::{PatternError, SubjectPattern};
+pub use crate::subject_template::{SubjectTemplate, Variable};
+pub use crate::token_file::{TokenFile, TokenFileError, TokenKeeper, TokenKeeperThread};
+
 mod tree;
