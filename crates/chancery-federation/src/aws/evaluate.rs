@@ -3,7 +3,7 @@
 mod comparison;
 mod condition;
 mod context;
-mod moment;
+pub(super) mod moment;
 mod pattern;
 mod truth;
 mod variable;

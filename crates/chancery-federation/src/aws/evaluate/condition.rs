@@ -31,6 +31,8 @@ pub enum Reason {
     CaseOutsideAscii,
     /// A set operator stands before `Null`, or the key is there and empty.
     EmptyKey,
+    /// `ForAnyValue:`, which is false on a missing key, with `IfExists`, which is true.
+    MissingSet,
     /// `NotPrincipal` with a federated principal.
     NotPrincipal,
     /// `Principal: "*"` in a statement that allows.
@@ -55,6 +57,7 @@ impl fmt::Display for Reason {
             }
             Self::CaseOutsideAscii => "letters outside ASCII differ in case only",
             Self::EmptyKey => "a key that is there and empty, or Null of a set",
+            Self::MissingSet => "ForAnyValue: with IfExists of a key that is missing",
             Self::NotPrincipal => "NotPrincipal is compared with an identity provider",
             Self::Everyone => "whether \"*\" lets in the users of an identity provider",
         })
@@ -73,6 +76,9 @@ pub(super) fn holds(condition: &Condition, version: Version, context: &Context<'
     let comparer = Comparer::new(operator.comparison, version, context);
     let compare = |value: &str| comparer.compare(value, &condition.values);
     match (operator.set, key) {
+        (Some(SetOperator::ForAnyValue), Key::Absent) if operator.if_exists => {
+            Truth::Unknown(Reason::MissingSet)
+        }
         (_, Key::Absent) if operator.if_exists => Truth::True,
         (Some(SetOperator::ForAllValues), Key::Absent) => Truth::True,
         (Some(SetOperator::ForAnyValue), Key::Absent) => Truth::False,

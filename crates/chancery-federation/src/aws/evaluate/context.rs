@@ -24,6 +24,20 @@ pub enum Key<'a> {
     Unknown,
 }
 
+impl Key<'_> {
+    /// The same, borrowing nothing.
+    #[must_use]
+    pub fn into_owned(self) -> Key<'static> {
+        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        match self {
+            Self::One(value) => Key::One(owned(value)),
+            Self::Many(values) => Key::Many(values.into_iter().map(owned).collect()),
+            Self::Absent => Key::Absent,
+            Self::Unknown => Key::Unknown,
+        }
+    }
+}
+
 impl<'a> Context<'a> {
     /// A request with no keys.
     #[must_use]

@@ -1,5 +1,7 @@
 //! Dates in conditions: ISO 8601 as the W3C profiles it, or seconds since 1970.
 
+use chancery_core::UnixTime;
+
 /// Nanoseconds since 1970-01-01T00:00:00Z.
 pub(super) fn parse(text: &str) -> Option<i128> {
     const SECOND: i128 = 1_000_000_000;
@@ -38,6 +40,28 @@ pub(super) fn parse(text: &str) -> Option<i128> {
     let offset = rest.offset()?;
     let seconds = i128::from(hour * 3600 + (minute - offset) * 60 + second);
     Some((midnight + seconds) * SECOND + nanoseconds)
+}
+
+/// Writes a moment as `aws:CurrentTime` has it, such as `2026-11-20T09:30:00Z`.
+pub(in crate::aws) fn format(time: UnixTime) -> String {
+    let (days, seconds) = (time.as_secs() / 86_400, time.as_secs() % 86_400);
+    // A year that begins in March ends with the leap day, so the lengths of months follow a rule.
+    let days = days + 719_468;
+    let era = days / 146_097;
+    let day_of_era = days % 146_097;
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let (month, carry) = if month_from_march < 10 {
+        (month_from_march + 3, 0)
+    } else {
+        (month_from_march - 9, 1)
+    };
+    let year = era * 400 + year_of_era + carry;
+    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
 struct Rest<'a>(&'a [u8]);
@@ -142,6 +166,21 @@ mod tests {
             assert_eq!(parse(text), Some(seconds * 1_000_000_000), "{text}");
         }
         assert_eq!(parse("1970-01-01T00:00:00.25Z"), Some(250_000_000));
+    }
+
+    #[test]
+    fn writes_what_it_reads() {
+        // Every other day of 400 years, after which the calendar repeats itself, and a second of each.
+        for day in (0..146_097).step_by(2) {
+            let seconds = day * 86_400 + (day * 7919) % 86_400;
+            let text = format(UnixTime::from_secs(seconds).unwrap());
+            assert_eq!(
+                parse(&text),
+                Some(i128::from(seconds) * 1_000_000_000),
+                "{text}"
+            );
+        }
+        assert_eq!(format(UnixTime::MAX), "9999-12-31T23:59:59Z");
     }
 
     #[test]

@@ -1,0 +1,742 @@
+//! The local STS: what it answers to good tokens and to attacks.
+
+use std::sync::Arc;
+
+use chancery_core::{
+    Algorithm, Claims, Clock, Issuer, IssuerUrl, JwkSet, KeySet, Schedule, ScheduledKey, Signer,
+    UnixTime,
+};
+use chancery_federation::aws::{
+    Denial, DenialReason, Doubt, ErrorCode, Outcome, Policy, Provider, Reason, SessionTags,
+    SourceIdentity, simulate, simulate_verified,
+};
+use chancery_software::{Engine, PrivateKey, SoftwareSigner};
+use serde_json::{Map, Value, json};
+
+const ACCOUNT: &str = "111122223333";
+const URL: &str = "https://id.example.com/tenant/";
+const AUDIENCE: &str = "sts.amazonaws.com";
+const NOW: u64 = 1_795_132_800;
+
+#[derive(Debug)]
+struct StandingClock(u64);
+
+impl Clock for StandingClock {
+    fn now(&self) -> UnixTime {
+        UnixTime::from_secs(self.0).unwrap()
+    }
+}
+
+fn now() -> UnixTime {
+    StandingClock(NOW).now()
+}
+
+fn provider() -> Provider {
+    let url = IssuerUrl::parse(URL).unwrap();
+    Provider::new(ACCOUNT, url, [AUDIENCE, "client"]).unwrap()
+}
+
+/// A policy of one statement: its actions and conditions.
+fn policy(actions: Value, conditions: Value) -> Policy {
+    let statement = json!({
+        "Effect": "Allow", "Principal": {"Federated": provider().arn()},
+        "Action": actions, "Condition": conditions,
+    });
+    let json = json!({"Version": "2012-10-17", "Statement": [statement]});
+    json.to_string().parse().unwrap()
+}
+
+fn plain_policy() -> Policy {
+    policy(
+        json!("sts:AssumeRoleWithWebIdentity"),
+        json!({"StringEquals": {
+            "id.example.com/tenant/:sub": "space:1:job:42", "id.example.com/tenant/:aud": AUDIENCE,
+        }}),
+    )
+}
+
+fn claims() -> Map<String, Value> {
+    let claims = json!({
+        "iss": URL, "sub": "space:1:job:42", "aud": AUDIENCE,
+        "iat": NOW - 5, "nbf": NOW - 5, "exp": NOW + 3600,
+    });
+    let Value::Object(claims) = claims else {
+        panic!("an object")
+    };
+    claims
+}
+
+fn changed(change: Value) -> Map<String, Value> {
+    let mut claims = claims();
+    let Value::Object(change) = change else {
+        panic!("an object")
+    };
+    for (name, value) in change {
+        if value.is_null() {
+            claims.remove(&name);
+        } else {
+            claims.insert(name, value);
+        }
+    }
+    claims
+}
+
+fn denial(outcome: Outcome) -> Denial {
+    match outcome {
+        Outcome::Denied(denial) => denial,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A signer of a fresh key of that name.
+fn signer(algorithm: Algorithm, kid: &str) -> Arc<SoftwareSigner> {
+    let key = PrivateKey::generate(algorithm, Engine::Ring).unwrap();
+    let signer = SoftwareSigner::new(&key, algorithm, Engine::Ring).unwrap();
+    Arc::new(signer.with_kid(kid).unwrap())
+}
+
+fn token(signer: &Arc<SoftwareSigner>, url: &str) -> String {
+    let keys = KeySet::new(vec![ScheduledKey::new(
+        Arc::clone(signer) as Arc<dyn Signer>,
+        Schedule::ALWAYS,
+    )]);
+    let issuer = Issuer::builder(IssuerUrl::parse(url).unwrap(), keys.unwrap())
+        .clock(Arc::new(StandingClock(NOW)))
+        .build()
+        .unwrap();
+    let claims = Claims::new("space:1:job:42").with_audience(AUDIENCE);
+    issuer.issue(&claims).unwrap().into_string()
+}
+
+fn published(signer: &Arc<SoftwareSigner>) -> JwkSet {
+    JwkSet::new(vec![signer.jwk().clone()]).unwrap()
+}
+
+#[test]
+fn a_good_token_is_let_in() {
+    let signer = signer(Algorithm::Es256, "one");
+    let provider = provider().with_keys(published(&signer));
+    let outcome = simulate(&plain_policy(), &provider, &token(&signer, URL), now());
+    let Outcome::Allowed(session) = outcome else {
+        panic!("{outcome:?}")
+    };
+    assert_eq!(session.statement, 0);
+    assert!(session.tags.is_empty() && session.source_identity.is_none());
+}
+
+#[test]
+fn another_key_of_the_same_name_is_found_out() {
+    let mine = signer(Algorithm::Es256, "one");
+    let theirs = signer(Algorithm::Es256, "one");
+    let provider = provider().with_keys(published(&mine));
+    let found = denial(simulate(
+        &plain_policy(),
+        &provider,
+        &token(&theirs, URL),
+        now(),
+    ));
+    assert_eq!(found.code, ErrorCode::InvalidIdentityToken);
+    assert_eq!(found.reason, DenialReason::Signature);
+}
+
+#[test]
+fn keys_that_aws_does_not_find_or_take_are_told() {
+    const NO_KEY: &str = "Couldn't retrieve verification key from your identity provider";
+    let es256 = signer(Algorithm::Es256, "one");
+    let other = signer(Algorithm::Es256, "two");
+    let es384 = signer(Algorithm::Es384, "one");
+    let ed25519 = signer(Algorithm::EdDsa, "one");
+    let none = provider();
+    for (provider, signer) in [
+        (none.clone(), &es256),
+        (none.clone().with_keys(published(&es256)), &other),
+        (none.clone().with_keys(published(&es256)), &es384),
+        (none.clone().with_keys(published(&ed25519)), &ed25519),
+    ] {
+        let found = denial(simulate(
+            &plain_policy(),
+            &provider,
+            &token(signer, URL),
+            now(),
+        ));
+        assert_eq!(found.code, ErrorCode::InvalidIdentityToken, "{found}");
+        assert_eq!(found.message.as_deref(), Some(NO_KEY));
+        assert!(matches!(found.reason, DenialReason::Key { .. }), "{found}");
+    }
+    let provider = none.with_keys(published(&es384));
+    let outcome = simulate(&plain_policy(), &provider, &token(&es384, URL), now());
+    assert!(matches!(outcome, Outcome::Allowed(_)), "{outcome:?}");
+}
+
+#[test]
+fn the_issuer_is_compared_before_the_key() {
+    let mine = signer(Algorithm::Es256, "one");
+    let theirs = signer(Algorithm::Es256, "two");
+    let provider = provider().with_keys(published(&mine));
+    for url in [
+        "https://id.example.com/tenant",
+        "https://id.example.com/other/",
+    ] {
+        let found = denial(simulate(
+            &plain_policy(),
+            &provider,
+            &token(&theirs, url),
+            now(),
+        ));
+        assert_eq!(found.code, ErrorCode::InvalidIdentityToken);
+        assert_eq!(
+            found.message.unwrap(),
+            format!("No OpenIDConnect provider found in your account for {url}")
+        );
+    }
+}
+
+#[test]
+fn what_is_no_token_is_refused() {
+    let signer = signer(Algorithm::Es256, "one");
+    let provider = provider().with_keys(published(&signer));
+    let good = token(&signer, URL);
+    let payload = good.split('.').nth(1).unwrap();
+    let long = "x".repeat(20_001);
+    for (text, code) in [
+        ("", ErrorCode::ValidationError),
+        ("a.b", ErrorCode::ValidationError),
+        (&long, ErrorCode::ValidationError),
+        ("abcd", ErrorCode::InvalidIdentityToken),
+        ("a.b.c.d", ErrorCode::InvalidIdentityToken),
+        (&format!("{good}.x"), ErrorCode::InvalidIdentityToken),
+        (&format!("!.{payload}.x"), ErrorCode::InvalidIdentityToken),
+        (&format!("e30.{payload}.x"), ErrorCode::InvalidIdentityToken),
+    ] {
+        let found = denial(simulate(&plain_policy(), &provider, text, now()));
+        assert_eq!(found.code, code, "{text}");
+    }
+}
+
+/// Changes of the claims, the code, AWS's message, and a part of ours.
+#[test]
+fn claims_are_read_as_aws_reads_them() {
+    const DENIED: &str = "Not authorized to perform sts:AssumeRoleWithWebIdentity";
+    let invalid = ErrorCode::InvalidIdentityToken;
+    for (change, code, message, ours) in [
+        (
+            json!({"sub": "space:2:job:42"}),
+            ErrorCode::AccessDenied,
+            Some(DENIED),
+            "the request has \"space:2:job:42\"",
+        ),
+        (
+            json!({"sub": "space:1:job:42:x"}),
+            ErrorCode::AccessDenied,
+            Some(DENIED),
+            "statement 0",
+        ),
+        (
+            json!({"sub": "*"}),
+            ErrorCode::AccessDenied,
+            Some(DENIED),
+            "StringEquals id.example.com/tenant/:sub",
+        ),
+        (
+            json!({"aud": "client"}),
+            ErrorCode::AccessDenied,
+            Some(DENIED),
+            "tenant/:aud",
+        ),
+        (
+            json!({"azp": "client"}),
+            ErrorCode::AccessDenied,
+            Some(DENIED),
+            "tenant/:aud",
+        ),
+        (
+            json!({"aud": "other"}),
+            invalid,
+            Some("Incorrect token audience"),
+            "`aud` is \"other\"",
+        ),
+        (
+            json!({"azp": "other"}),
+            invalid,
+            Some("Incorrect token audience"),
+            "`azp` is \"other\"",
+        ),
+        (
+            json!({"aud": ["other", "more"]}),
+            invalid,
+            Some("Incorrect token audience"),
+            "other more",
+        ),
+        (
+            json!({"aud": [AUDIENCE, 1]}),
+            invalid,
+            None,
+            "`aud` is of another type",
+        ),
+        (json!({"aud": 1}), invalid, None, "`aud` is of another type"),
+        (json!({"azp": 1}), invalid, None, "`azp` is of another type"),
+        (
+            json!({"iss": "https://id.example.com/tenant"}),
+            invalid,
+            Some(
+                "No OpenIDConnect provider found in your account for https://id.example.com/tenant",
+            ),
+            "last slash included",
+        ),
+        (
+            json!({"iss": null}),
+            invalid,
+            Some("Missing a required claim: iss"),
+            "`iss`",
+        ),
+        (
+            json!({"sub": null}),
+            invalid,
+            Some("Missing a required claim: sub"),
+            "`sub`",
+        ),
+        (
+            json!({"aud": null}),
+            invalid,
+            Some("Missing a required claim: aud"),
+            "`aud`",
+        ),
+        (
+            json!({"exp": null}),
+            invalid,
+            Some("Missing a required claim: exp"),
+            "`exp`",
+        ),
+        (
+            json!({"iat": null}),
+            invalid,
+            Some("Missing a required claim: iat"),
+            "`iat`",
+        ),
+        (json!({"sub": 1}), invalid, None, "another type"),
+        (json!({"exp": 1.5}), invalid, None, "another type"),
+        (json!({"exp": "1795132800"}), invalid, None, "another type"),
+        (json!({"nbf": -1}), invalid, None, "another type"),
+        (
+            json!({"exp": NOW - 301}),
+            ErrorCode::ExpiredTokenException,
+            None,
+            "more than five minutes ago",
+        ),
+        (
+            json!({"https://aws.amazon.com/source_identity": "x"}),
+            ErrorCode::Undocumented,
+            None,
+            "2 to 64",
+        ),
+        (
+            json!({"https://aws.amazon.com/tags": {"principal_tags": {"aws:x": ["y"]}}}),
+            ErrorCode::Undocumented,
+            None,
+            "aws:",
+        ),
+        (
+            json!({"https://aws.amazon.com/tags": {"principal_tags": {"a": ["y"], "A": ["z"]}}}),
+            ErrorCode::Undocumented,
+            None,
+            "case",
+        ),
+        (
+            json!({"https://aws.amazon.com/tags": {"principal_tags": {"a": ["y"]}}}),
+            ErrorCode::AccessDenied,
+            Some(DENIED),
+            "no statement allows sts:TagSession",
+        ),
+        (
+            json!({"https://aws.amazon.com/source_identity": "jo"}),
+            ErrorCode::AccessDenied,
+            Some(DENIED),
+            "no statement allows sts:SetSourceIdentity",
+        ),
+    ] {
+        let outcome = simulate_verified(
+            &plain_policy(),
+            &provider(),
+            &changed(change.clone()),
+            now(),
+        );
+        let found = denial(outcome);
+        assert_eq!(found.code, code, "{change}: {found}");
+        assert_eq!(found.message.as_deref(), message, "{change}");
+        assert!(found.to_string().contains(ours), "{change}: {found}");
+    }
+}
+
+#[test]
+fn five_minutes_of_grace_are_given() {
+    for (expires_at, is_allowed) in [(NOW, true), (NOW - 300, true), (NOW - 301, false)] {
+        let claims = changed(json!({"exp": expires_at}));
+        let outcome = simulate_verified(&plain_policy(), &provider(), &claims, now());
+        assert_eq!(
+            matches!(outcome, Outcome::Allowed(_)),
+            is_allowed,
+            "{outcome:?}"
+        );
+    }
+}
+
+/// What would be let in but for something of which AWS's behaviour is not known.
+#[test]
+fn what_is_not_known_is_said_to_be() {
+    for (change, claim) in [
+        (json!({"aud": [AUDIENCE]}), "aud"),
+        (json!({"iat": NOW + 1}), "iat"),
+        (json!({"nbf": NOW + 1}), "nbf"),
+        (
+            json!({"https://aws.amazon.com/tags/principal_tags/a": ["b"]}),
+            "https://aws.amazon.com/tags",
+        ),
+    ] {
+        let any = policy(
+            json!("sts:*"),
+            json!({"StringLike": {"id.example.com/tenant/:sub": "*"}}),
+        );
+        let outcome = simulate_verified(&any, &provider(), &changed(change), now());
+        assert!(
+            matches!(outcome, Outcome::Indeterminate(Doubt::Claim { claim: found, .. }) if found == claim),
+            "{outcome:?}"
+        );
+    }
+    let short = policy(
+        json!("sts:*"),
+        json!({"StringEquals": {"id.example.com/tenant/:sub": "five5"}}),
+    );
+    let outcome = simulate_verified(
+        &short,
+        &provider(),
+        &changed(json!({"sub": "five5"})),
+        now(),
+    );
+    assert!(matches!(
+        outcome,
+        Outcome::Indeterminate(Doubt::Claim { claim: "sub", .. })
+    ));
+    // Whatever is not known, a condition that fails denies.
+    let outcome = simulate_verified(
+        &short,
+        &provider(),
+        &changed(json!({"iat": NOW + 1})),
+        now(),
+    );
+    assert_eq!(denial(outcome).code, ErrorCode::AccessDenied);
+}
+
+/// Conditions of one operator, changes of the claims, and whether it is let in; `None` where that
+/// is not known.
+#[test]
+fn the_keys_of_a_request_are_those_of_the_token() {
+    const TAGS: &str = SessionTags::CLAIM;
+    let tags = json!({"principal_tags": {"Project": ["x"], "Team": ["y"]}, "transitive_tag_keys": ["Team"]});
+    let identity = json!({SourceIdentity::CLAIM: "admin"});
+    let key = |claim: &str| format!("id.example.com/tenant/:{claim}");
+    let allowed = Some(true);
+    for (operator, name, value, change, expected) in [
+        (
+            "StringEquals",
+            key("oaud"),
+            json!(AUDIENCE),
+            json!({}),
+            allowed,
+        ),
+        (
+            "StringEquals",
+            key("oaud"),
+            json!("client"),
+            json!({"aud": "client", "azp": AUDIENCE}),
+            allowed,
+        ),
+        (
+            "StringEquals",
+            key("aud"),
+            json!(AUDIENCE),
+            json!({"aud": "client", "azp": AUDIENCE}),
+            allowed,
+        ),
+        (
+            "StringEquals",
+            key("aud"),
+            json!(AUDIENCE),
+            json!({"aud": ["x", "y"], "azp": AUDIENCE}),
+            allowed,
+        ),
+        (
+            "StringEquals",
+            key("oaud"),
+            json!("x"),
+            json!({"aud": ["x", "y"], "azp": AUDIENCE}),
+            None,
+        ),
+        (
+            "StringEquals",
+            key("email"),
+            json!("jo@example.com"),
+            json!({"email": "jo@example.com"}),
+            allowed,
+        ),
+        (
+            "StringEquals",
+            key("email"),
+            json!("jo@example.com"),
+            json!({}),
+            Some(false),
+        ),
+        (
+            "ForAnyValue:StringEquals",
+            key("amr"),
+            json!("mfa"),
+            json!({"amr": ["pwd", "mfa"]}),
+            allowed,
+        ),
+        (
+            "ForAnyValue:StringEquals",
+            key("amr"),
+            json!("mfa"),
+            json!({"amr": ["pwd"]}),
+            Some(false),
+        ),
+        (
+            "StringEquals",
+            key("amr"),
+            json!("mfa"),
+            json!({"amr": ["mfa"]}),
+            None,
+        ),
+        (
+            "StringEquals",
+            key("repository"),
+            json!("x"),
+            json!({"repository": "x"}),
+            Some(false),
+        ),
+        (
+            "StringEquals",
+            "id.example.com:sub".to_owned(),
+            json!("space:1:job:42"),
+            json!({}),
+            Some(false),
+        ),
+        (
+            "StringEquals",
+            "ID.EXAMPLE.COM/tenant/:SUB".to_owned(),
+            json!("space:1:job:42"),
+            json!({}),
+            allowed,
+        ),
+        (
+            "StringEquals",
+            "aws:RequestTag/Project".to_owned(),
+            json!("x"),
+            json!({TAGS: tags}),
+            allowed,
+        ),
+        (
+            "StringEquals",
+            "aws:requesttag/project".to_owned(),
+            json!("x"),
+            json!({TAGS: tags}),
+            allowed,
+        ),
+        (
+            "StringEquals",
+            "aws:RequestTag/Project".to_owned(),
+            json!("z"),
+            json!({TAGS: tags}),
+            Some(false),
+        ),
+        (
+            "StringEquals",
+            "aws:RequestTag/Project".to_owned(),
+            json!("x"),
+            json!({}),
+            Some(false),
+        ),
+        (
+            "ForAllValues:StringEquals",
+            "aws:TagKeys".to_owned(),
+            json!(["Project", "Team"]),
+            json!({TAGS: tags}),
+            allowed,
+        ),
+        (
+            "ForAllValues:StringEquals",
+            "aws:TagKeys".to_owned(),
+            json!(["Project"]),
+            json!({TAGS: tags}),
+            Some(false),
+        ),
+        (
+            "ForAllValues:StringEquals",
+            "aws:TagKeys".to_owned(),
+            json!(["Project"]),
+            json!({}),
+            allowed,
+        ),
+        (
+            "ForAnyValue:StringEquals",
+            "sts:TransitiveTagKeys".to_owned(),
+            json!("Team"),
+            json!({TAGS: tags}),
+            allowed,
+        ),
+        (
+            "ForAnyValue:StringEquals",
+            "sts:TransitiveTagKeys".to_owned(),
+            json!("Project"),
+            json!({TAGS: tags}),
+            Some(false),
+        ),
+        (
+            "StringLike",
+            "sts:SourceIdentity".to_owned(),
+            json!("adm*"),
+            identity.clone(),
+            allowed,
+        ),
+        (
+            "StringLike",
+            "sts:SourceIdentity".to_owned(),
+            json!("adm*"),
+            json!({}),
+            Some(false),
+        ),
+        (
+            "Null",
+            "aws:TagKeys".to_owned(),
+            json!("true"),
+            json!({}),
+            allowed,
+        ),
+        (
+            "DateLessThan",
+            "aws:CurrentTime".to_owned(),
+            json!("2026-11-20T00:00:01Z"),
+            json!({}),
+            allowed,
+        ),
+        (
+            "DateLessThan",
+            "aws:CurrentTime".to_owned(),
+            json!("2026-11-20T00:00:00Z"),
+            json!({}),
+            Some(false),
+        ),
+        (
+            "NumericGreaterThan",
+            "aws:EpochTime".to_owned(),
+            json!(1_795_132_799),
+            json!({}),
+            allowed,
+        ),
+        (
+            "Bool",
+            "aws:SecureTransport".to_owned(),
+            json!("false"),
+            json!({}),
+            Some(false),
+        ),
+        (
+            "IpAddress",
+            "aws:SourceIp".to_owned(),
+            json!("203.0.113.0/24"),
+            json!({}),
+            None,
+        ),
+        (
+            "StringLike",
+            "sts:RoleSessionName".to_owned(),
+            json!("*"),
+            json!({}),
+            None,
+        ),
+        (
+            "StringLike",
+            "other.example.com:sub".to_owned(),
+            json!("*"),
+            json!({}),
+            Some(false),
+        ),
+    ] {
+        let policy = policy(json!("sts:*"), json!({operator: {name.as_str(): value}}));
+        let claims = changed(change);
+        let outcome = simulate_verified(&policy, &provider(), &claims, now());
+        let found = match outcome {
+            Outcome::Allowed(_) => Some(true),
+            Outcome::Denied(_) => Some(false),
+            Outcome::Indeterminate(Doubt::Policy {
+                reason: Reason::KeyNotKnown | Reason::MultivaluedKey,
+                ..
+            }) => None,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(found, expected, "{policy} {claims:?}");
+    }
+}
+
+#[test]
+fn a_session_carries_tags_and_source_identity() {
+    let all = json!([
+        "sts:AssumeRoleWithWebIdentity",
+        "sts:TagSession",
+        "sts:SetSourceIdentity"
+    ]);
+    let conditions = json!({"StringEquals": {"aws:RequestTag/organizationId": "7"}});
+    let claims = changed(json!({
+        SessionTags::CLAIM: {"principal_tags": {"organizationId": ["7"]}, "transitive_tag_keys": ["organizationId"]},
+        SourceIdentity::CLAIM: "user-1",
+    }));
+    let Outcome::Allowed(session) = simulate_verified(
+        &policy(all, conditions.clone()),
+        &provider(),
+        &claims,
+        now(),
+    ) else {
+        panic!("allowed")
+    };
+    assert_eq!(
+        session.tags.iter().collect::<Vec<_>>(),
+        [("organizationId", "7", true)]
+    );
+    assert_eq!(session.source_identity.unwrap().as_str(), "user-1");
+
+    // Each action is needed.
+    for missing in [
+        "sts:TagSession",
+        "sts:SetSourceIdentity",
+        "sts:AssumeRoleWithWebIdentity",
+    ] {
+        let actions = [
+            "sts:AssumeRoleWithWebIdentity",
+            "sts:TagSession",
+            "sts:SetSourceIdentity",
+        ];
+        let actions: Vec<_> = actions
+            .into_iter()
+            .filter(|action| *action != missing)
+            .collect();
+        let policy = policy(json!(actions), conditions.clone());
+        let found = denial(simulate_verified(&policy, &provider(), &claims, now()));
+        assert_eq!(found.reason, DenialReason::Action { action: missing });
+    }
+}
+
+/// A claim is evaluated as it stands: no value is read as a pattern or a variable.
+#[test]
+fn wildcards_in_claims_widen_nothing() {
+    let policy = plain_policy();
+    for subject in [
+        "*",
+        "space:*",
+        "space:1:job:4?",
+        "${*}",
+        "${id.example.com/tenant/:sub}",
+    ] {
+        let claims = changed(json!({"sub": subject}));
+        let found = denial(simulate_verified(&policy, &provider(), &claims, now()));
+        assert_eq!(found.code, ErrorCode::AccessDenied);
+    }
+}
