@@ -1,5 +1,8 @@
 //! The tests of chancery-federation.
 
+// The lints let the tests panic, but not the functions that they share.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
 mod binding;
 mod evaluator;
 mod policy;
