@@ -8,7 +8,9 @@ mod der_signature;
 mod issuer_url;
 mod jwk;
 mod key_import;
+mod session_tags;
 mod support;
+mod template;
 mod verifier;
 
 pub use crate::claims::claims;
@@ -16,6 +18,8 @@ pub use crate::der_signature::der_signature;
 pub use crate::issuer_url::issuer_url;
 pub use crate::jwk::jwk;
 pub use crate::key_import::key_import;
+pub use crate::session_tags::session_tags;
+pub use crate::template::template;
 pub use crate::verifier::verifier;
 
 #[cfg(test)]
@@ -62,6 +66,16 @@ mod tests {
     #[test]
     fn key_import() {
         replay("key_import", super::key_import);
+    }
+
+    #[test]
+    fn session_tags() {
+        replay("session_tags", super::session_tags);
+    }
+
+    #[test]
+    fn template() {
+        replay("template", super::template);
     }
 
     #[test]
