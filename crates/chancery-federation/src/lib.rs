@@ -3,11 +3,20 @@
 //! - [`aws`] is what AWS IAM reads: claims, trust policies, and a local STS that evaluates them.
 
 pub mod aws;
+pub mod azure;
+pub mod ceph;
+pub mod google;
+pub mod kubernetes;
+pub mod minio;
+pub mod vault;
 
 mod binding;
+mod cel;
 mod finding;
 mod language;
 mod relying_party;
+mod sharing;
+mod shell;
 mod subject_error;
 mod subject_migration;
 mod subject_pattern;
@@ -17,6 +26,7 @@ mod token_file;
 pub use crate::binding::{Binding, Bindings, Refused};
 pub use crate::finding::{Finding, Severity};
 pub use crate::relying_party::{Certainty, Length, RelyingParty, Requirement, Rule, Unit};
+pub use crate::sharing::Sharing;
 pub use crate::subject_error::{SubjectError, TemplateError};
 pub use crate::subject_migration::{MigrationError, Shape, SubjectMigration};
 pub use crate::subject_pattern::{PatternError, SubjectPattern};

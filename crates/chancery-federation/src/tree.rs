@@ -6,12 +6,12 @@ mod hcl;
 mod json;
 mod yaml;
 
+pub(crate) use self::hcl::{Body, resource};
+
 /// A value whose members keep their order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Tree {
     Text(String),
-    Number(u64),
-    Bool(bool),
     List(Vec<Tree>),
     Object(Vec<(String, Tree)>),
     /// A reference to another block, which only HCL has: `aws_iam_role.name.arn`.

@@ -153,7 +153,7 @@ fn match_statement(
         Truth::False => return Match::Fails(FailedElement::Principal),
         Truth::Unknown(reason) => unknown = Some(reason),
     }
-    if !match_action(&statement.action, action) {
+    if !covers(&statement.action, action) {
         return Match::Fails(FailedElement::Action);
     }
     for (index, condition) in statement.conditions.iter().enumerate() {
@@ -194,7 +194,8 @@ fn match_principal(statement: &Statement, provider_arn: &str) -> Truth {
     }
 }
 
-fn match_action(element: &ActionElement, action: &str) -> bool {
+/// Whether the element is about an action.
+pub(super) fn covers(element: &ActionElement, action: &str) -> bool {
     let listed = |patterns: &[String]| {
         patterns
             .iter()

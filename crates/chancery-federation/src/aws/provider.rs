@@ -88,6 +88,19 @@ impl Provider {
         if account.len() != 12 || !account.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(ProviderError::Account);
         }
+        Self::of_account(
+            account,
+            url,
+            client_ids.into_iter().map(Into::into).collect(),
+        )
+    }
+
+    /// A provider of an account whose name is checked already.
+    pub(crate) fn of_account(
+        account: &str,
+        url: IssuerUrl,
+        client_ids: Vec<String>,
+    ) -> Result<Self, ProviderError> {
         let Some(prefix) = url.as_str().strip_prefix("https://") else {
             return Err(ProviderError::NotHttps);
         };
@@ -95,7 +108,6 @@ impl Provider {
         if len > MAX_LEN {
             return Err(ProviderError::UrlLength { len });
         }
-        let client_ids: Vec<String> = client_ids.into_iter().map(Into::into).collect();
         if client_ids.is_empty() || client_ids.len() > MAX_CLIENT_IDS {
             return Err(ProviderError::ClientIds {
                 count: client_ids.len(),
@@ -224,7 +236,7 @@ fn arn(partition: Partition, account: &str, prefix: &str) -> String {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProviderError {
-    /// The account is not twelve digits.
+    /// The account is not twelve digits, or the tenant of Ceph not of letters, digits and `_`.
     Account,
     /// The URL does not begin with `https://`.
     NotHttps,
@@ -257,7 +269,9 @@ pub enum ProviderError {
 impl fmt::Display for ProviderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Account => f.write_str("an AWS account is twelve digits, leading zeros included"),
+            Self::Account => f.write_str(
+                "an account of AWS is twelve digits, a tenant of Ceph letters, digits and _",
+            ),
             Self::NotHttps => f.write_str("AWS takes an issuer only at https://"),
             Self::UrlLength { len } => write!(
                 f,

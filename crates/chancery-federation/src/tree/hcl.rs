@@ -12,12 +12,6 @@ impl Tree {
         match self {
             Self::Text(text) => write_string(out, text),
             Self::Reference(name) => out.push_str(name),
-            Self::Number(number) => {
-                let _ = write!(out, "{number}");
-            }
-            Self::Bool(value) => {
-                let _ = write!(out, "{value}");
-            }
             Self::List(values) => {
                 out.push('[');
                 for (index, value) in values.iter().enumerate() {
@@ -46,25 +40,25 @@ impl Tree {
 
 /// One argument or inner block of a block.
 #[derive(Debug)]
-pub(crate) enum Body<'a> {
+pub(crate) enum Body {
     Argument(&'static str, Tree),
     /// A value as the text of its JSON.
     Json(&'static str, Tree),
-    Block(&'static str, &'a [Body<'a>]),
+    Block(&'static str, Vec<Body>),
 }
 
 /// A resource block. Its labels are names of our own or checked ones.
-pub(crate) fn resource(kind: &str, name: &str, body: &[Body<'_>]) -> String {
+pub(crate) fn resource(kind: &str, name: &str, body: &[Body]) -> String {
     let mut out = format!("resource \"{kind}\" \"{name}\" {{\n");
     write_body(&mut out, body, 1);
     out.push_str("}\n");
     out
 }
 
-fn write_body(out: &mut String, body: &[Body<'_>], depth: usize) {
+fn write_body(out: &mut String, body: &[Body], depth: usize) {
     let margin = "  ".repeat(depth);
     // Equals signs stand under each other, as `terraform fmt` puts them.
-    let width = |entry: &Body<'_>| match entry {
+    let width = |entry: &Body| match entry {
         Body::Argument(name, _) | Body::Json(name, _) => name.len(),
         Body::Block(..) => 0,
     };

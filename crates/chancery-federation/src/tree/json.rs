@@ -10,8 +10,6 @@ impl Tree {
         match self {
             Self::Text(text) => write_string(out, text),
             Self::Reference(name) => write_string(out, name),
-            Self::Number(number) => write!(out, "{number}"),
-            Self::Bool(value) => write!(out, "{value}"),
             Self::List(values) => {
                 out.write_char('[')?;
                 for (index, value) in values.iter().enumerate() {

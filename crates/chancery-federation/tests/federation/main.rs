@@ -3,8 +3,11 @@
 // The lints let the tests panic, but not the functions that they share.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+mod artefacts;
 mod binding;
+mod commands;
 mod evaluator;
+mod lint;
 mod policy;
 mod relying_party;
 mod session_tags;
@@ -12,4 +15,6 @@ mod simulate;
 mod subject;
 mod subject_properties;
 mod support;
+mod systems;
 mod token_file;
+mod trust_policy;
