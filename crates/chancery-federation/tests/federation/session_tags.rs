@@ -171,9 +171,12 @@ fn other_shapes_are_refused() {
             }),
             "{json}"
         );
+        assert!(!accepts(json), "{json}");
     }
+    let other_case = r#"{"principal_tags":{"a":["b"]},"transitive_tag_keys":["A"]}"#;
+    assert!(!accepts(other_case));
     assert_eq!(
-        SessionTags::from_json(r#"{"principal_tags":{"a":["b"]},"transitive_tag_keys":["A"]}"#),
+        SessionTags::from_json(other_case),
         Err(SessionTagsError::NoSuchTag {
             key: "A".to_owned()
         })
