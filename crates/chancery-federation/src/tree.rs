@@ -39,4 +39,15 @@ impl Tree {
         let owned = |(name, value): (&str, Self)| (name.to_owned(), value);
         Self::Object(members.into_iter().map(owned).collect())
     }
+
+    fn is_ascii(&self) -> bool {
+        match self {
+            Self::Text(text) => text.is_ascii(),
+            Self::Reference(_) => true,
+            Self::List(values) => values.iter().all(Self::is_ascii),
+            Self::Object(members) => members
+                .iter()
+                .all(|(name, value)| name.is_ascii() && value.is_ascii()),
+        }
+    }
 }

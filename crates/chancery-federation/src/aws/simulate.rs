@@ -72,7 +72,7 @@ pub fn simulate_verified(
 ) -> Outcome {
     let identity = match WebIdentity::read(provider, claims, now) {
         Ok(identity) => identity,
-        Err(denial) => return Outcome::Denied(denial),
+        Err(denial) => return Outcome::Denied(*denial),
     };
     let context = identity.context(provider, now);
     let mut doubt = identity.doubt.clone();

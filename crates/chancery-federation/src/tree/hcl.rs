@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 
 use super::Tree;
-use super::json::needs_escape;
 
 impl Tree {
     /// An HCL expression whose further lines are indented by `depth` steps.
@@ -42,7 +41,8 @@ impl Tree {
 #[derive(Debug)]
 pub(crate) enum Body {
     Argument(&'static str, Tree),
-    /// A value as the text of its JSON.
+    /// The text of a value's JSON, as an expression that is easy to read. Terraform writes it as it
+    /// is, so a value that has more than ASCII goes as a text.
     Json(&'static str, Tree),
     Block(&'static str, Vec<Body>),
 }
@@ -68,6 +68,11 @@ fn write_body(out: &mut String, body: &[Body], depth: usize) {
             Body::Argument(name, value) => {
                 let _ = write!(out, "{margin}{name:width$} = ");
                 value.write_hcl(out, depth);
+                out.push('\n');
+            }
+            Body::Json(name, value) if !value.is_ascii() => {
+                let _ = write!(out, "{margin}{name:width$} = ");
+                write_string(out, &value.to_json());
                 out.push('\n');
             }
             Body::Json(name, value) => {
@@ -100,10 +105,10 @@ fn write_string(out: &mut String, text: &str) {
                 out.push(character);
                 out.push(character);
             }
-            other if needs_escape(other) => {
-                let _ = write!(out, "\\u{:04x}", u32::from(other));
+            ' '..='~' => out.push(character),
+            other => {
+                let _ = write!(out, "\\U{:08x}", u32::from(other));
             }
-            other => out.push(other),
         }
     }
     out.push('"');

@@ -50,6 +50,31 @@ impl Tree {
         out
     }
 
+    /// The same for programs that read JSON as YAML, which knows no surrogate pairs: what lies
+    /// beyond U+FFFF stands as itself.
+    pub(crate) fn to_pretty_json_without_surrogates(&self) -> String {
+        let json = self.to_pretty_json();
+        let mut out = String::with_capacity(json.len());
+        let mut rest = json.as_str();
+        while let Some(start) = rest.find('\\') {
+            let (before, escape) = rest.split_at(start);
+            out.push_str(before);
+            let len = match surrogate_pair(escape) {
+                Some(character) => {
+                    out.push(character);
+                    12
+                }
+                None => {
+                    out.push_str(&escape[..2]);
+                    2
+                }
+            };
+            rest = &escape[len..];
+        }
+        out.push_str(rest);
+        out
+    }
+
     fn write_pretty(&self, out: &mut String, depth: usize) -> fmt::Result {
         let margin = "  ".repeat(depth);
         match self {
@@ -78,8 +103,22 @@ impl Tree {
     }
 }
 
-/// Writes a string, with everything escaped but printable ASCII and letters of other scripts.
-pub(super) fn write_string(out: &mut dyn Write, text: &str) -> fmt::Result {
+/// The character of an escape such as `\ud83d\ude00`.
+fn surrogate_pair(escape: &str) -> Option<char> {
+    let unit = |at: usize| {
+        let hexadecimal = escape.get(at..at + 6)?.strip_prefix("\\u")?;
+        u16::from_str_radix(hexadecimal, 16).ok()
+    };
+    let units = [unit(0)?, unit(6)?];
+    char::decode_utf16(units)
+        .next()?
+        .ok()
+        .filter(|character| *character > '\u{ffff}')
+}
+
+/// Writes a string, of nothing but printable ASCII: IAM takes no policy with characters beyond
+/// U+00FF (IAM API Reference, CreateRole), and a shell may not know the text's encoding.
+fn write_string(out: &mut dyn Write, text: &str) -> fmt::Result {
     out.write_char('"')?;
     for character in text.chars() {
         match character {
@@ -88,21 +127,13 @@ pub(super) fn write_string(out: &mut dyn Write, text: &str) -> fmt::Result {
             '\n' => out.write_str("\\n")?,
             '\r' => out.write_str("\\r")?,
             '\t' => out.write_str("\\t")?,
-            other if needs_escape(other) => {
+            ' '..='~' => out.write_char(character)?,
+            other => {
                 for unit in other.encode_utf16(&mut [0; 2]) {
                     write!(out, "\\u{unit:04x}")?;
                 }
             }
-            other => out.write_char(other)?,
         }
     }
     out.write_char('"')
-}
-
-/// Controls, and what YAML does not print or reads as the end of a line (YAML 1.2 §5.1, §5.4).
-pub(super) const fn needs_escape(character: char) -> bool {
-    matches!(
-        character,
-        '\0'..='\x1f' | '\x7f'..='\u{a0}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}'
-    )
 }

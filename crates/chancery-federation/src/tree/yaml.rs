@@ -1,4 +1,4 @@
-//! YAML 1.2: block style for structure, JSON's strings for every text.
+//! YAML 1.2: block style for structure, double quotes for every text.
 
 use std::fmt::Write as _;
 
@@ -33,16 +33,23 @@ impl Tree {
                     if matches!(value, Self::Object(members) if !members.is_empty()) {
                         value.write_block(out, depth + 1);
                     } else {
-                        let _ = value.write_json(out);
-                        out.push('\n');
+                        value.write_leaf(out);
                     }
                 }
             }
-            leaf => {
-                let _ = leaf.write_json(out);
-                out.push('\n');
+            leaf => leaf.write_leaf(out),
+        }
+    }
+
+    /// Writes a text, or something empty.
+    fn write_leaf(&self, out: &mut String) {
+        match self {
+            Self::Text(text) => write_string(out, text),
+            other => {
+                let _ = other.write_json(out);
             }
         }
+        out.push('\n');
     }
 
     fn write_value(&self, out: &mut String, depth: usize) {
@@ -67,6 +74,24 @@ fn write_key(out: &mut String, name: &str) {
     if is_plain {
         out.push_str(name);
     } else {
-        let _ = super::json::write_string(out, name);
+        write_string(out, name);
     }
+}
+
+/// Writes a double-quoted scalar of printable ASCII (YAML 1.2 §5.7).
+fn write_string(out: &mut String, text: &str) {
+    out.push('"');
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => {
+                out.push('\\');
+                out.push(character);
+            }
+            ' '..='~' => out.push(character),
+            other => {
+                let _ = write!(out, "\\U{:08x}", u32::from(other));
+            }
+        }
+    }
+    out.push('"');
 }

@@ -235,7 +235,7 @@ pub(crate) fn blocks(terraform: &str) -> Vec<(String, String, hcl::Body)> {
     body.into_blocks()
         .map(|block| {
             assert_eq!(block.identifier(), "resource");
-            let [kind, label] = &block.labels()[..] else {
+            let [kind, label] = block.labels() else {
                 panic!("two labels")
             };
             (

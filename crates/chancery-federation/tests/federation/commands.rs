@@ -14,7 +14,7 @@ use crate::artefacts::Example;
 
 /// A folder with a stub for each program. A stub writes its name, its arguments and what it reads to
 /// a file, and fails where an argument says `get-…` or `describe` and nothing is to be there yet.
-struct Stubs(PathBuf);
+pub(crate) struct Stubs(PathBuf);
 
 const STUB: &str = r#"#!/bin/sh
 {
@@ -26,7 +26,7 @@ case " $* " in *' get-'*|*' describe '*) [ "$CHANCERY_EXISTS" = yes ];; esac
 "#;
 
 impl Stubs {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("chancery-stubs-{}-{number}", std::process::id());
@@ -41,7 +41,7 @@ impl Stubs {
     }
 
     /// Runs a script, and tells what was run: each a program and its arguments, what it read last.
-    fn run(&self, script: &str, exists: bool) -> Vec<Vec<String>> {
+    pub(crate) fn run(&self, script: &str, exists: bool) -> Vec<Vec<String>> {
         let record = self.0.join("record");
         let _ = fs::remove_file(&record);
         let file = self.0.join("script");

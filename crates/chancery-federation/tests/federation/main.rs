@@ -5,6 +5,8 @@
 
 mod artefacts;
 mod binding;
+mod by_aws_tools;
+mod by_iam_simulate;
 mod commands;
 mod evaluator;
 mod lint;

@@ -594,7 +594,7 @@ fn the_keys_of_a_request_are_those_of_the_token() {
             "StringLike",
             "sts:SourceIdentity".to_owned(),
             json!("adm*"),
-            identity.clone(),
+            identity,
             allowed,
         ),
         (

@@ -86,7 +86,9 @@ pub(super) fn holds(condition: &Condition, version: Version, context: &Context<'
         (None, Key::One(value)) => compare(value),
         (None, Key::Many(_)) => Truth::Unknown(Reason::MultivaluedKey),
         (Some(set), Key::One(value)) => over(set, std::slice::from_ref(value), compare),
-        (Some(_), Key::Many(values)) if values.is_empty() && operator.if_exists => {
+        (Some(SetOperator::ForAnyValue), Key::Many(values))
+            if values.is_empty() && operator.if_exists =>
+        {
             Truth::Unknown(Reason::EmptyKey)
         }
         (Some(set), Key::Many(values)) => over(set, values, compare),

@@ -47,6 +47,6 @@ impl Setup {
             ),
             ("Resources", Tree::Object(resources)),
         ]);
-        template.to_pretty_json()
+        template.to_pretty_json_without_surrogates()
     }
 }

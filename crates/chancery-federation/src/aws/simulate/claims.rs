@@ -33,7 +33,7 @@ impl<'c> WebIdentity<'c> {
         provider: &Provider,
         claims: &'c Map<String, Value>,
         now: UnixTime,
-    ) -> Result<Self, Denial> {
+    ) -> Result<Self, Box<Denial>> {
         let mut doubt = None;
         check_issuer(provider, claims)?;
         let subject = text(claims, "sub")?.ok_or_else(|| missing("sub"))?;
@@ -43,13 +43,13 @@ impl<'c> WebIdentity<'c> {
         let (audience, original_audience) = audiences(provider, claims, &mut doubt)?;
         let now = now.as_secs();
         if now > expires_at.saturating_add(GRACE) {
-            return Err(Denial {
+            return Err(Box::new(Denial {
                 code: ErrorCode::ExpiredTokenException,
                 message: None,
                 reason: DenialReason::Expired {
                     expired_at: expires_at,
                 },
-            });
+            }));
         }
         let mut wonder = |is_unusual: bool, claim, message| {
             if is_unusual && doubt.is_none() {
@@ -141,13 +141,16 @@ impl<'c> WebIdentity<'c> {
     }
 }
 
-pub(super) fn missing(claim: &'static str) -> Denial {
+pub(super) fn missing(claim: &'static str) -> Box<Denial> {
     let message = format!("Missing a required claim: {claim}");
     Denial::invalid(Some(message), DenialReason::ClaimMissing { claim })
 }
 
-/// A token that was verified has this issuer already; claims that were given may not.
-fn check_issuer(provider: &Provider, claims: &Map<String, Value>) -> Result<(), Denial> {
+/// The issuer is the provider's, byte for byte.
+pub(super) fn check_issuer(
+    provider: &Provider,
+    claims: &Map<String, Value>,
+) -> Result<(), Box<Denial>> {
     let expected = provider.url().as_str();
     match text(claims, "iss")? {
         None => Err(missing("iss")),
@@ -169,7 +172,7 @@ fn audiences<'c>(
     provider: &Provider,
     claims: &'c Map<String, Value>,
     doubt: &mut Option<Doubt>,
-) -> Result<(Key<'c>, Key<'c>), Denial> {
+) -> Result<(Key<'c>, Key<'c>), Box<Denial>> {
     let authorized_party = text(claims, "azp")?;
     let is_known = |audience: &str| provider.client_ids().iter().any(|id| id == audience);
     let wrong = |claim, found: String| {
@@ -213,7 +216,7 @@ fn audiences<'c>(
 fn text<'c>(
     claims: &'c Map<String, Value>,
     claim: &'static str,
-) -> Result<Option<&'c str>, Denial> {
+) -> Result<Option<&'c str>, Box<Denial>> {
     match claims.get(claim) {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
@@ -222,7 +225,7 @@ fn text<'c>(
 }
 
 /// AWS takes times as integers only.
-fn time(claims: &Map<String, Value>, claim: &'static str) -> Result<Option<u64>, Denial> {
+fn time(claims: &Map<String, Value>, claim: &'static str) -> Result<Option<u64>, Box<Denial>> {
     match claims.get(claim) {
         None => Ok(None),
         Some(time) => time.as_u64().map(Some).ok_or_else(|| of_wrong_type(claim)),
@@ -244,16 +247,16 @@ fn strings(values: &[Value]) -> Option<Vec<Cow<'_, str>>> {
         .collect()
 }
 
-const fn of_wrong_type(claim: &'static str) -> Denial {
+fn of_wrong_type(claim: &'static str) -> Box<Denial> {
     Denial::invalid(None, DenialReason::ClaimType { claim })
 }
 
-fn limits(error: &dyn std::error::Error) -> Denial {
-    Denial {
+fn limits(error: &dyn std::error::Error) -> Box<Denial> {
+    Box::new(Denial {
         code: ErrorCode::Undocumented,
         message: None,
         reason: DenialReason::Limits {
             message: error.to_string(),
         },
-    }
+    })
 }

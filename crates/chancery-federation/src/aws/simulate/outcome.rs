@@ -192,12 +192,13 @@ impl Denial {
         }
     }
 
-    pub(super) const fn invalid(message: Option<String>, reason: DenialReason) -> Self {
-        Self {
+    /// In a box, so that what is not denied is cheap to return.
+    pub(super) fn invalid(message: Option<String>, reason: DenialReason) -> Box<Self> {
+        Box::new(Self {
             code: ErrorCode::InvalidIdentityToken,
             message,
             reason,
-        }
+        })
     }
 }
 

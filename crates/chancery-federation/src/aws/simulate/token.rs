@@ -31,27 +31,12 @@ pub(super) fn verify(provider: &Provider, token: &str) -> Result<Map<String, Val
             reason: DenialReason::TokenLength { len },
         }));
     }
-    let not_a_token = || denied(Denial::invalid(None, DenialReason::NotAToken));
+    let not_a_token = || denied(*Denial::invalid(None, DenialReason::NotAToken));
     let claims = unverified_claims(token).ok_or_else(not_a_token)?;
     // The issuer comes first: it says where AWS looks for the keys.
-    match claims.get("iss") {
-        Some(Value::String(found)) if found == provider.url().as_str() => {}
-        Some(Value::String(found)) => {
-            let message = format!("No OpenIDConnect provider found in your account for {found}");
-            let reason = DenialReason::Issuer {
-                found: found.clone(),
-                expected: provider.url().as_str().to_owned(),
-            };
-            return Err(denied(Denial::invalid(Some(message), reason)));
-        }
-        Some(_) => {
-            let reason = DenialReason::ClaimType { claim: "iss" };
-            return Err(denied(Denial::invalid(None, reason)));
-        }
-        None => return Err(denied(super::claims::missing("iss"))),
-    }
+    super::claims::check_issuer(provider, &claims).map_err(|denial| denied(*denial))?;
     let no_key = |message: String| {
-        denied(Denial::invalid(
+        denied(*Denial::invalid(
             Some(NO_KEY.to_owned()),
             DenialReason::Key { message },
         ))
@@ -66,7 +51,7 @@ pub(super) fn verify(provider: &Provider, token: &str) -> Result<Map<String, Val
             "AWS takes no {} keys; sign with ES256 or RS256",
             jws.algorithm()
         ))),
-        Err(VerifyError::Signature) => Err(denied(Denial::invalid(None, DenialReason::Signature))),
+        Err(VerifyError::Signature) => Err(denied(*Denial::invalid(None, DenialReason::Signature))),
         Err(VerifyError::UnsupportedAlgorithm { .. }) => {
             Err(Box::new(Outcome::Indeterminate(Doubt::Algorithm)))
         }
