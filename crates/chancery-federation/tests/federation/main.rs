@@ -9,6 +9,7 @@ mod by_aws_tools;
 mod by_iam_simulate;
 mod commands;
 mod evaluator;
+mod guides;
 mod lint;
 mod policy;
 mod relying_party;
