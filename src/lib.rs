@@ -105,6 +105,8 @@
 //! | `aws-lc-rs` | | keys in memory on aws-lc-rs: also ES512, and the generation of RSA keys |
 //! | `derive-public-key` | | loads EC private keys that came without their public half |
 //! | `federation` | | relying parties and their rules, subjects, trust policies, a local STS |
+//! | `pkcs11` | | keys in a PKCS#11 module, such as that of an HSM; wants an engine to verify with |
+//! | `tracing` | | events of signing devices through `tracing` |
 //!
 //! Features only add. With no engine at all the core is left: tokens, documents, and the
 //! [`Signer`] trait for a backend of your own, which `chancery-conformance` tests.
@@ -130,5 +132,22 @@ pub mod software {
     pub use chancery_software::{
         Asn1Error, Engine, KeyError, KeyFile, KeyFileError, PrivateKey, SoftwareSigner,
         VerifiedJws, VerifiedToken, Verifier, VerifyError, VerifyingKey, verify_jws,
+    };
+}
+
+/// What keys in a device have in common: how the signer uses it, and how it fares.
+#[cfg(feature = "pkcs11")]
+pub mod hsm {
+    pub use chancery_hsm::{
+        Device, DeviceError, DeviceErrorKind, Event, Health, HsmOptions, HsmSigner, Session, State,
+    };
+}
+
+/// Keys in a PKCS#11 module, such as that of an HSM.
+#[cfg(feature = "pkcs11")]
+pub mod pkcs11 {
+    pub use chancery_pkcs11::{
+        KeyPair, ModuleError, ObjectType, Pin, PinError, Pkcs11Error, Pkcs11Uri, Pkcs11UriError,
+        SignerBuilder, Token, TokenBuilder, TokenKey, UnlistedKey, UnusableKey, Warning, open,
     };
 }

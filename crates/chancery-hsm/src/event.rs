@@ -69,6 +69,17 @@ pub enum Event<'a> {
     },
 }
 
+impl Event<'_> {
+    /// Whether something went wrong. The rest is what happens all the time, and recovery.
+    #[must_use]
+    pub const fn is_trouble(&self) -> bool {
+        !matches!(
+            self,
+            Self::SessionOpened { .. } | Self::Recovered { .. } | Self::Signed { .. }
+        )
+    }
+}
+
 impl fmt::Display for Event<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

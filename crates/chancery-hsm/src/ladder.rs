@@ -36,6 +36,8 @@ pub(crate) struct Ladder {
 #[derive(Debug)]
 struct State {
     sessions: usize,
+    /// There has been a session.
+    has_opened: bool,
     /// Tries in a row that failed.
     failures: usize,
     next_try: Instant,
@@ -52,8 +54,8 @@ struct State {
 /// What comes after a failed try.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
-    /// No worker has a session, so callers are to be told if they cannot wait.
-    pub(crate) is_down: bool,
+    /// No worker has a session, and callers need not wait for one.
+    pub(crate) refuse: bool,
     /// The device is to be reset.
     pub(crate) reset: bool,
 }
@@ -71,6 +73,7 @@ impl Ladder {
         Self {
             state: Mutex::new(State {
                 sessions: 0,
+                has_opened: false,
                 failures: 0,
                 next_try: now,
                 last_reset: None,
@@ -127,9 +130,12 @@ impl Ladder {
     pub(crate) fn opened(&self) -> Option<Duration> {
         let mut state = lock(&self.state);
         state.sessions += 1;
+        state.has_opened = true;
         state.failures = 0;
         state.next_try = Instant::now();
-        state.trouble = None;
+        if !state.is_closed {
+            state.trouble = None;
+        }
         let down_for = state.down_since.take().map(|since| since.elapsed());
         drop(state);
         self.changed.notify_all();
@@ -159,11 +165,13 @@ impl Ladder {
         state.failures += 1;
         state.next_try = now + pause;
         let is_down = state.sessions <= overdue;
-        if is_down {
+        if !state.is_closed && (is_down || trouble.is_final()) {
             state.trouble = Some(trouble.clone());
         }
-        state.is_closed |= trouble.is_final();
+        // A signer whose first try failed is never used.
+        state.is_closed |= trouble.is_final() || !state.has_opened;
         let reset = is_down
+            && !state.is_closed
             && !trouble.refuses()
             && state.failures >= FAILURES_BEFORE_RESET
             && state
@@ -174,7 +182,19 @@ impl Ladder {
         }
         drop(state);
         self.changed.notify_all();
-        Failure { is_down, reset }
+        Failure {
+            refuse: is_down && trouble.refuses(),
+            reset,
+        }
+    }
+
+    /// Ends all tries, for a reason that stays.
+    pub(crate) fn latch(&self, trouble: &Trouble) {
+        let mut state = lock(&self.state);
+        state.trouble = Some(trouble.clone());
+        state.is_closed = true;
+        drop(state);
+        self.changed.notify_all();
     }
 
     /// What to tell a caller whose deadline has passed.
@@ -229,10 +249,11 @@ impl Ladder {
         self.changed.notify_all();
     }
 
-    /// Waits until no worker runs, or until the deadline.
+    /// Waits until no worker runs, or until the deadline; not at all where there never was a session
+    /// that a worker could have to close.
     pub(crate) fn wait_for_workers(&self, deadline: Instant) {
         let mut state = lock(&self.state);
-        while state.running > 0 {
+        while state.running > 0 && state.has_opened {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return;

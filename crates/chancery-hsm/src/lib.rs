@@ -47,6 +47,8 @@ mod device;
 mod event;
 mod health;
 mod ladder;
+#[cfg(all(test, chancery_shuttle))]
+mod model;
 mod options;
 mod queue;
 mod shared;

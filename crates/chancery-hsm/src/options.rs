@@ -27,6 +27,9 @@ pub struct HsmOptions {
     pub(crate) is_verified: bool,
 }
 
+/// Times to come are added up from the present, which must not overflow.
+const LONGEST_DEADLINE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 pub(crate) type Hook = Box<dyn Fn(&Event<'_>) + Send + Sync>;
 
 impl HsmOptions {
@@ -65,15 +68,20 @@ impl HsmOptions {
         self
     }
 
-    /// Sets how long a call may take in all: waiting, signing, and whatever recovery is needed.
+    /// Sets how long a call may take in all: waiting, signing, and whatever recovery is needed. More
+    /// than a year counts as a year.
     #[must_use]
     pub const fn with_deadline(mut self, deadline: Duration) -> Self {
-        self.deadline = deadline;
+        self.deadline = if deadline.as_secs() < LONGEST_DEADLINE.as_secs() {
+            deadline
+        } else {
+            LONGEST_DEADLINE
+        };
         self
     }
 
     /// Sets what is called with each [`Event`]. It runs on the signer's threads and holds up the
-    /// one that it runs on, so it should return at once.
+    /// one that it runs on, so it should return at once. Should it panic, the signer goes on.
     #[must_use]
     pub fn on_event(mut self, hook: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
         self.hook = Some(Box::new(hook));

@@ -1,13 +1,13 @@
 //! The bounded queue between callers and workers.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use chancery_core::{SignError, SignErrorKind, SignatureCompleter};
 
-use crate::sync::{Condvar, Mutex, MutexGuard, lock, wait};
+use crate::sync::{AtomicUsize, Condvar, Mutex, MutexGuard, lock, wait};
 use crate::trouble::Trouble;
 
 /// How long a thread looks for what it waits for before it goes to sleep, letting other threads run
@@ -22,6 +22,12 @@ pub(crate) struct Job {
     /// How often the device has signed it wrongly.
     pub(crate) bad_signatures: usize,
     pub(crate) ticket: Ticket,
+}
+
+impl Job {
+    fn is_abandoned(&self) -> bool {
+        self.ticket.completer.is_abandoned()
+    }
 }
 
 /// Who waits for a signature, since when and until when.
@@ -95,10 +101,18 @@ impl Queue {
 
     /// Adds a job at the end, or hands its ticket back with the reason why not.
     pub(crate) fn push(&self, job: Job) -> Result<(), (Ticket, SignError)> {
+        // What is dropped wakes who listened once, and so is dropped after the lock.
+        let mut abandoned = Vec::new();
         let mut state = lock(&self.state);
         if let Some(refusal) = &state.refusal {
             let error = refusal.error();
             return Err((job.ticket, error));
+        }
+        if state.waiting.len() >= self.capacity {
+            // The oldest are given up first. To look at all would make refusals dear.
+            while let Some(oldest) = state.waiting.pop_front_if(|job| job.is_abandoned()) {
+                abandoned.push(oldest);
+            }
         }
         if state.waiting.len() >= self.capacity {
             let waiting = state.waiting.len();
@@ -124,6 +138,13 @@ impl Queue {
         let mut state = lock(&self.state);
         loop {
             if let Some(job) = self.take(&mut state) {
+                if job.is_abandoned() {
+                    drop(state);
+                    // This wakes who listened once, which must not be under the lock.
+                    drop(job);
+                    state = lock(&self.state);
+                    continue;
+                }
                 state.hands[worker] = Hand::Signing(job.ticket);
                 return Some(Work {
                     message: job.message,
@@ -150,7 +171,10 @@ impl Queue {
     /// Puts down what a worker was at; hands out its ticket, unless the caller was told already
     /// that the deadline had passed.
     pub(crate) fn finish(&self, worker: usize) -> Option<Ticket> {
-        match std::mem::replace(&mut lock(&self.state).hands[worker], Hand::Empty) {
+        let mut state = lock(&self.state);
+        let hand = std::mem::replace(&mut state.hands[worker], Hand::Empty);
+        self.unlock_and_wake_watchdog(state);
+        match hand {
             Hand::Signing(ticket) => Some(ticket),
             Hand::Empty | Hand::Overdue => None,
         }
@@ -165,6 +189,7 @@ impl Queue {
         };
         if let Some(refusal) = &state.refusal {
             let error = refusal.error();
+            self.unlock_and_wake_watchdog(state);
             return Some((ticket, error));
         }
         state.waiting.push_front(Job {
@@ -243,13 +268,9 @@ impl Queue {
     }
 
     fn take(&self, state: &mut State) -> Option<Job> {
-        loop {
-            let job = state.waiting.pop_front()?;
-            self.depth.store(state.waiting.len(), Ordering::Release);
-            if !job.ticket.completer.is_abandoned() {
-                return Some(job);
-            }
-        }
+        let job = state.waiting.pop_front()?;
+        self.depth.store(state.waiting.len(), Ordering::Release);
+        Some(job)
     }
 
     fn take_expired(&self, state: &mut State, now: Instant) -> Vec<Ticket> {
@@ -280,6 +301,15 @@ impl Queue {
         drop(state);
         if is_needed {
             self.work.notify_one();
+        }
+    }
+
+    /// Lets the watchdog end where it waits for nothing but what this worker was at.
+    fn unlock_and_wake_watchdog(&self, state: MutexGuard<'_, State>) {
+        let is_closed = state.is_closed();
+        drop(state);
+        if is_closed {
+            self.watch.notify_one();
         }
     }
 }

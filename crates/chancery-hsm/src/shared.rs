@@ -1,8 +1,9 @@
 //! What the threads of one signer share.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use chancery_core::{Algorithm, Jwk, SignError, Signature};
+use chancery_core::{Algorithm, Jwk, SignError, SignErrorKind, Signature};
 use chancery_software::VerifyingKey;
 
 use crate::event::Event;
@@ -64,28 +65,39 @@ impl Shared {
     /// Tells a caller that there will be no signature.
     pub(crate) fn not_signed(&self, ticket: Ticket, error: SignError) {
         let kind = error.kind();
-        self.record.not_signed(kind);
-        ticket.completer.complete(Err(error));
-        self.report(&Event::NotSigned {
-            kind,
-            queue_depth: self.queue.depth(),
-        });
+        self.answer(ticket, error);
+        self.report_not_signed(kind);
+    }
+
+    /// Tells callers that there will be no signatures; all of them before anything is reported,
+    /// since a hook may take its time.
+    pub(crate) fn none_signed(&self, tickets: Vec<Ticket>, trouble: &Trouble) {
+        let number = tickets.len();
+        for ticket in tickets {
+            self.answer(ticket, trouble.error());
+        }
+        for _ in 0..number {
+            self.report_not_signed(trouble.kind());
+        }
     }
 
     /// Refuses calls from now on, those that wait included.
     pub(crate) fn refuse(&self, trouble: &Trouble) {
-        for ticket in self.queue.refuse(trouble) {
-            self.not_signed(ticket, trouble.error());
-        }
+        self.none_signed(self.queue.refuse(trouble), trouble);
+    }
+
+    /// Tries nothing any more, and refuses calls for good.
+    pub(crate) fn latch(&self, trouble: &Trouble) {
+        self.ladder.latch(trouble);
+        self.refuse(trouble);
+        let error = trouble.text();
+        self.report(&Event::Latched { error });
     }
 
     /// Tells callers that their deadline has passed, until the queue is closed and empty.
     pub(crate) fn watch_deadlines(&self) {
         while let Some(expired) = self.queue.expired() {
-            let trouble = self.ladder.deadline_passed();
-            for ticket in expired {
-                self.not_signed(ticket, trouble.error());
-            }
+            self.none_signed(expired, &self.ladder.deadline_passed());
         }
     }
 
@@ -105,11 +117,14 @@ impl Shared {
     }
 
     pub(crate) fn report(&self, event: &Event<'_>) {
-        if let Some(hook) = &self.options.hook {
-            hook(event);
-        }
-        #[cfg(feature = "tracing")]
-        crate::event::trace(self.jwk().kid(), event);
+        // A panic of others' code must not end the thread that signs or watches deadlines.
+        let _ = catch_unwind(AssertUnwindSafe(|| {
+            #[cfg(feature = "tracing")]
+            crate::event::trace(self.jwk().kid(), event);
+            if let Some(hook) = &self.options.hook {
+                hook(event);
+            }
+        }));
     }
 
     /// Ends everything, and waits a little for the workers to close their sessions.
@@ -117,5 +132,17 @@ impl Shared {
         self.ladder.close();
         self.refuse(&Trouble::shut_down());
         self.ladder.wait_for_workers(Instant::now() + patience);
+    }
+
+    fn answer(&self, ticket: Ticket, error: SignError) {
+        self.record.not_signed(error.kind());
+        ticket.completer.complete(Err(error));
+    }
+
+    fn report_not_signed(&self, kind: SignErrorKind) {
+        self.report(&Event::NotSigned {
+            kind,
+            queue_depth: self.queue.depth(),
+        });
     }
 }

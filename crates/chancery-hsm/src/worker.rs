@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use chancery_core::{SignErrorKind, Signature, SigningInput};
 
-use crate::device::{Device, DeviceError, DeviceErrorKind, Session};
+use crate::device::{Device, DeviceError, Session};
 use crate::event::Event;
-use crate::ladder::Failure;
-use crate::queue::Work;
+use crate::queue::{Ticket, Work};
 use crate::shared::Shared;
 use crate::trouble::Trouble;
 
@@ -53,9 +52,12 @@ fn open<D: Device>(
             }
             Try::Failed {
                 trouble,
-                failure,
+                refused,
                 reset,
-            } => report_failure(worker, shared, &trouble, &failure, reset.as_ref()),
+            } => {
+                shared.none_signed(refused, &trouble);
+                report_failure(worker, shared, &trouble, reset.as_ref());
+            }
         }
     }
 }
@@ -65,7 +67,8 @@ enum Try<S> {
     Opened(S, Option<Duration>),
     Failed {
         trouble: Trouble,
-        failure: Failure,
+        /// Who waited, and is to be told.
+        refused: Vec<Ticket>,
         reset: Option<Result<(), Trouble>>,
     },
 }
@@ -79,10 +82,21 @@ fn try_open<D: Device>(shared: &Shared, device: &D) -> Try<D::Session> {
         }
         Err(trouble) => {
             let failure = shared.ladder.failed(&trouble, shared.queue.overdue());
+            // Now, since the next worker may open a session as soon as this one is out of here.
+            let refused = if failure.refuse {
+                shared.queue.refuse(&trouble)
+            } else {
+                Vec::new()
+            };
             let reset = failure.reset.then(|| guarded(|| device.reset()));
+            if let Some(Err(trouble)) = &reset
+                && trouble.is_final()
+            {
+                shared.ladder.latch(trouble);
+            }
             Try::Failed {
                 trouble,
-                failure,
+                refused,
                 reset,
             }
         }
@@ -109,11 +123,10 @@ fn report_failure(
     worker: usize,
     shared: &Shared,
     trouble: &Trouble,
-    failure: &Failure,
     reset: Option<&Result<(), Trouble>>,
 ) {
-    if trouble.is_final() || (failure.is_down && trouble.refuses()) {
-        shared.refuse(trouble);
+    if trouble.is_final() {
+        shared.latch(trouble);
     }
     let error = trouble.text();
     shared.record.error(error);
@@ -129,13 +142,13 @@ fn report_failure(
             shared.report(&Event::Reset);
         }
         Some(Err(trouble)) => {
+            if trouble.is_final() {
+                shared.latch(trouble);
+            }
             let error = trouble.text();
             shared.record.error(error);
             shared.report(&Event::ResetFailed { error });
         }
-    }
-    if trouble.is_final() {
-        shared.report(&Event::Latched { error });
     }
 }
 
@@ -189,14 +202,20 @@ fn sign<S: Session>(
 fn lose<S: Session>(worker: usize, shared: &Shared, session: S, work: Work, trouble: &Trouble) {
     let error = trouble.text();
     shared.record.error(error);
-    shared.ladder.lost();
     let is_hopeless = trouble.refuses() || work.bad_signatures >= MOST_BAD_SIGNATURES;
-    if is_hopeless {
-        if let Some(ticket) = shared.queue.finish(worker) {
-            shared.not_signed(ticket, trouble.error());
-        }
-    } else if let Some((ticket, refusal)) = shared.queue.put_back(worker, work) {
-        shared.not_signed(ticket, refusal);
+    let refused = if is_hopeless {
+        let ticket = shared.queue.finish(worker);
+        ticket.map(|ticket| (ticket, trouble.error()))
+    } else {
+        shared.queue.put_back(worker, work)
+    };
+    if trouble.is_final() {
+        shared.latch(trouble);
+    }
+    // After the hand is empty, so that a session that is gone never counts as one that hangs.
+    shared.ladder.lost();
+    if let Some((ticket, error)) = refused {
+        shared.not_signed(ticket, error);
     }
     shared.report(&Event::SessionLost {
         worker,
@@ -209,12 +228,11 @@ fn lose<S: Session>(worker: usize, shared: &Shared, session: S, work: Work, trou
 /// Calls a device, whose panic is an error like others.
 fn guarded<T>(call: impl FnOnce() -> Result<T, DeviceError>) -> Result<T, Trouble> {
     // What the call has touched is dropped after an error, and not looked at again.
-    catch_unwind(AssertUnwindSafe(call))
-        .unwrap_or_else(|_| {
-            let message = "the device's code panicked";
-            Err(DeviceError::new(DeviceErrorKind::Failed, message))
-        })
-        .map_err(|error| Trouble::from(&error))
+    let call = || call().map_err(|error| Trouble::from(&error));
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| {
+        let message = "the device's code panicked";
+        Err(Trouble::new(SignErrorKind::Unavailable, message))
+    })
 }
 
 fn drop_guarded<S>(session: S) {

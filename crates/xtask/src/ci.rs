@@ -10,7 +10,12 @@ use crate::tools;
 use crate::workspace::Workspace;
 
 /// Workspaces beside the main one, which its commands don't reach.
-const SATELLITES: &[&str] = &["benches/peers", "fuzz", "tests/downstream"];
+const SATELLITES: &[&str] = &[
+    "benches/peers",
+    "fuzz",
+    "tests/downstream",
+    "tests/kryoptic",
+];
 const FUZZ_SMOKE_SECONDS: u32 = 10;
 
 type Step = fn(&Workspace) -> Result;

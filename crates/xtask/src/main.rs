@@ -11,8 +11,10 @@ use crate::workspace::Workspace;
 mod bench;
 mod ci;
 mod command;
+mod faults;
 mod foreign;
 mod fuzz;
+mod modules;
 mod needs;
 mod tally;
 mod test;
@@ -24,6 +26,8 @@ const HELP: &str = "\
 The project's own commands.
 
 cargo xtask test                         Set up what the tests need, then run all of them.
+cargo xtask modules [NAME]               Only the tests of real PKCS#11 modules, or of one.
+cargo xtask faults                       Only the signer over a PKCS#11 module with faults.
 cargo xtask ci                           What CI runs after `test`: fmt, clippy, docs, deny,
                                          feature powerset, fuzz smoke.
 cargo xtask tree                         Check which crates the published ones pull in.
@@ -32,11 +36,14 @@ cargo xtask bench overhead [ARGS]        What a token costs beyond its raw signa
 cargo xtask bench federation [ARGS]      Subjects, the checks of a token, the local STS.
 cargo xtask bench peers [ARGS]           The same claims through other libraries; draws
                                          docs/peers.svg.
+cargo xtask bench hsm [PART…]            PKCS#11 modules through chancery and without it.
 cargo xtask bench criterion [ARGS]       The Criterion benches.
 
 Environment:
   CHANCERY_VECTORS    Folder of published test vectors; their tests are skipped without it.
-  CI                  When set, packaging refuses uncommitted changes.
+  CHANCERY_KRYOPTIC   A kryoptic module with EdDSA, to be tested beside the one without.
+  CI                  When set, packaging refuses uncommitted changes, and every module has to
+                      be there.
 
 Tools and verifiers are installed under target/. Missing system packages are installed with
 apt-get on Debian as root, and named elsewhere.
@@ -59,6 +66,8 @@ fn run(mut arguments: lexopt::Parser) -> Result<ExitCode> {
     match arguments.next()? {
         Some(Value(command)) => match command.string()?.as_str() {
             "test" => no_more(arguments).and_then(|()| test::run(&workspace)),
+            "modules" => modules(&workspace, arguments),
+            "faults" => no_more(arguments).and_then(|()| faults::run(&workspace)),
             "ci" => no_more(arguments).and_then(|()| ci::run(&workspace)),
             "tree" => no_more(arguments)
                 .and_then(|()| tree::check(&workspace))
@@ -82,6 +91,16 @@ fn no_more(mut arguments: lexopt::Parser) -> Result {
     }
 }
 
+fn modules(workspace: &Workspace, mut arguments: lexopt::Parser) -> Result<ExitCode> {
+    let name = match arguments.next()? {
+        Some(Value(name)) => Some(name.string()?),
+        Some(other) => return Err(other.unexpected().into()),
+        None => None,
+    };
+    no_more(arguments)?;
+    modules::run(workspace, name.as_deref())
+}
+
 fn fuzz(workspace: &Workspace, mut arguments: lexopt::Parser) -> Result {
     let mut seconds = None;
     let mut target = None;
@@ -99,16 +118,19 @@ fn fuzz(workspace: &Workspace, mut arguments: lexopt::Parser) -> Result {
 fn bench(workspace: &Workspace, mut arguments: lexopt::Parser) -> Result {
     let kind = match arguments.next()? {
         Some(Value(kind)) => kind.string()?,
-        _ => return Err("bench needs one of overhead, federation, peers, criterion".into()),
+        _ => {
+            return Err("bench needs one of overhead, federation, peers, hsm, criterion".into());
+        }
     };
     let rest: Vec<OsString> = arguments.raw_args()?.collect();
     match kind.as_str() {
         "overhead" => bench::binary(workspace, "overhead", &rest),
         "federation" => bench::binary(workspace, "federation", &rest),
         "peers" => bench::peers(workspace, &rest),
+        "hsm" => bench::hsm(workspace, &rest),
         "criterion" => bench::criterion(workspace, &rest),
         other => Err(format!(
-            "no bench `{other}`; there are overhead, federation, peers, criterion"
+            "no bench `{other}`; there are overhead, federation, peers, hsm, criterion"
         )
         .into()),
     }

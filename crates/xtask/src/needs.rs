@@ -1,10 +1,13 @@
 //! Programs and libraries of the system that a command needs.
 
-use std::path::Path;
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::Result;
 use crate::command::{self, probe};
+use crate::modules::{debian_library, nss, opencryptoki, softhsm, tpm};
 
 /// Something that the system has to provide.
 #[derive(Debug)]
@@ -22,6 +25,27 @@ pub(crate) const CXX_COMPILER: Need = Need {
     is_met: || probe("c++", &["--version"]).is_some(),
 };
 
+pub(crate) const LIBCLANG: Need = Need {
+    name: "libclang with its headers",
+    packages: &["libclang1-14", "libclang-common-14-dev"],
+    is_met: || {
+        let installed = |folder: PathBuf| {
+            folder.join("lib/libclang.so.1").exists() && folder.join("lib/clang").exists()
+        };
+        let folders = fs::read_dir("/usr/lib").into_iter().flatten().flatten();
+        folders.map(|folder| folder.path()).any(installed)
+    },
+};
+
+pub(crate) const NAMESPACES: Need = Need {
+    name: "the right to make namespaces (root, not in a confined container)",
+    packages: &["util-linux"],
+    is_met: || {
+        let inside = [opencryptoki::NAMESPACES, &["true"]].concat();
+        probe("unshare", &inside).is_some()
+    },
+};
+
 pub(crate) const NODE: Need = Need {
     name: "Node.js 18 or newer (node)",
     packages: &["nodejs"],
@@ -35,6 +59,18 @@ pub(crate) const NPM: Need = Need {
     name: "npm",
     packages: &["npm"],
     is_met: || probe("npm", &["--version"]).is_some(),
+};
+
+pub(crate) const NSS: Need = Need {
+    name: "NSS softokn and its certutil",
+    packages: &["libnss3", "libnss3-tools"],
+    is_met: || debian_library(nss::LIBRARY).exists() && on_path("certutil"),
+};
+
+pub(crate) const OPENCRYPTOKI: Need = Need {
+    name: "opencryptoki",
+    packages: &["opencryptoki"],
+    is_met: || debian_library(opencryptoki::LIBRARY).exists() && on_path("pkcsslotd"),
 };
 
 pub(crate) const OPENSSL: Need = Need {
@@ -58,6 +94,18 @@ pub(crate) const OPENSSL_HEADERS: Need = Need {
     is_met: || probe("pkg-config", &["--exists", "openssl"]).is_some(),
 };
 
+pub(crate) const P11_KIT: Need = Need {
+    name: "p11-kit's server and client",
+    packages: &["p11-kit", "p11-kit-modules"],
+    is_met: || debian_library(softhsm::P11_KIT_CLIENT).exists() && on_path("p11-kit"),
+};
+
+pub(crate) const PKCS11_TOOL: Need = Need {
+    name: "OpenSC's pkcs11-tool",
+    packages: &["opensc"],
+    is_met: || on_path("pkcs11-tool"),
+};
+
 pub(crate) const PYTHON: Need = Need {
     name: "Python 3.9 or newer (python3) with its venv module",
     packages: &["python3", "python3-venv"],
@@ -65,6 +113,53 @@ pub(crate) const PYTHON: Need = Need {
         let check = "import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 9))";
         probe("python3", &["-c", check]).is_some()
     },
+};
+
+pub(crate) const SETPRIV: Need = Need {
+    name: "setpriv",
+    packages: &["util-linux"],
+    is_met: || on_path("setpriv"),
+};
+
+pub(crate) const SOFTHSM: Need = Need {
+    name: "SoftHSM 2",
+    packages: &["softhsm2"],
+    is_met: || Path::new(softhsm::LIBRARY).exists() && on_path("softhsm2-util"),
+};
+
+pub(crate) const SQLITE_HEADERS: Need = Need {
+    name: "the headers of SQLite and pkg-config",
+    packages: &["libsqlite3-dev", "pkg-config"],
+    is_met: || probe("pkg-config", &["--exists", "sqlite3"]).is_some(),
+};
+
+pub(crate) const SWTPM: Need = Need {
+    name: "swtpm, a TPM in software",
+    packages: &["swtpm", "swtpm-tools"],
+    is_met: || on_path("swtpm") && on_path("swtpm_setup"),
+};
+
+pub(crate) const TPM2_ABRMD: Need = Need {
+    name: "tpm2-abrmd, the TPM's resource manager, and a message bus for it",
+    packages: &[
+        "dbus-daemon",
+        "libtss2-tcti-swtpm0",
+        "libtss2-tcti-tabrmd0",
+        "tpm2-abrmd",
+        "tpm2-tools",
+    ],
+    is_met: || {
+        ["dbus-daemon", "tpm2-abrmd", "tpm2_getcap"].map(on_path) == [true; 3]
+            && ["libtss2-tcti-swtpm.so.0", "libtss2-tcti-tabrmd.so.0"]
+                .iter()
+                .all(|library| debian_library(library).exists())
+    },
+};
+
+pub(crate) const TPM2_PKCS11: Need = Need {
+    name: "tpm2-pkcs11",
+    packages: &["libtpm2-pkcs11-1"],
+    is_met: || debian_library(tpm::LIBRARY).exists(),
 };
 
 /// Installs what is missing, or says what to install where that is not ours to do.
@@ -115,6 +210,11 @@ fn names(needs: &[&Need]) -> String {
         .map(|need| need.name)
         .collect::<Vec<_>>()
         .join("; ")
+}
+
+fn on_path(program: &str) -> bool {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
 fn is_debian() -> bool {

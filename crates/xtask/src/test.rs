@@ -7,6 +7,8 @@ use std::process::{Command, ExitCode};
 use crate::Result;
 use crate::command;
 use crate::foreign;
+use crate::modules::{self, softhsm};
+use crate::needs;
 use crate::tally::Tally;
 use crate::tree;
 use crate::workspace::Workspace;
@@ -23,13 +25,16 @@ const DOWNSTREAM: &[&[&str]] = &[
 pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
     let vectors = vectors()?;
     let foreign = foreign::set_up(workspace)?;
+    // Several packages test on it; what other modules need may be missing.
+    needs::provide(&[needs::SOFTHSM])?;
 
     // Tests that need something from outside are marked as ignored, so that a plain `cargo test`
     // passes; here they run.
     let mut cargo = workspace.cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"]);
     cargo
-        .env("CHANCERY_FOREIGN_PYTHON", foreign.python)
-        .env("CHANCERY_FOREIGN_NODE", foreign.node)
+        .env("CHANCERY_FOREIGN_PYTHON", &foreign.python)
+        .env("CHANCERY_FOREIGN_NODE", &foreign.node)
+        .env("CHANCERY_SOFTHSM", softhsm::LIBRARY)
         .args(["--", "--include-ignored"]);
     match &vectors {
         Some(folder) => cargo.env("CHANCERY_VECTORS", folder),
@@ -37,6 +42,8 @@ pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
     };
     let mut tally = Tally::default();
     let skipped = tally.cargo_test(&mut cargo);
+    modules::test_all(workspace, &foreign, &mut tally);
+    tally.cargo_test(&mut models(workspace));
 
     // The seeds, and what a fuzzer found, are replayed without the fuzzer.
     tally.cargo_test(satellite(workspace, "fuzz").arg("--no-default-features"));
@@ -54,6 +61,18 @@ pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
     }
     println!("{tally}");
     Ok(tally.exit_code())
+}
+
+/// Tries many interleavings of threads over what devices share. The model checker stands in for the
+/// locks of the standard library, so what it builds is kept apart.
+fn models(workspace: &Workspace) -> Command {
+    let mut cargo = workspace.cargo(&["test", "--lib", "--no-fail-fast"]);
+    cargo
+        .args(["--package", "chancery-hsm", "--package", "chancery-pkcs11"])
+        .env("RUSTFLAGS", "--cfg chancery_shuttle")
+        .arg("--target-dir")
+        .arg(workspace.target().join("shuttle"));
+    cargo
 }
 
 /// Tests a workspace beside the main one. It would build into a folder of its own, and what both
@@ -85,9 +104,12 @@ fn vectors() -> Result<Option<PathBuf>> {
     }
 }
 
-/// Packages every crate and builds it from its package, as crates.io would see it.
+/// Packages every published crate and builds it from its package, as crates.io would see it.
 fn package(workspace: &Workspace) -> Result {
-    let mut cargo = workspace.cargo(&["package", "--workspace"]);
+    let mut cargo = workspace.cargo(&["package"]);
+    for package in workspace.published()? {
+        cargo.args(["--package", &package]);
+    }
     if env::var_os("CI").is_none() {
         cargo.arg("--allow-dirty");
     }

@@ -93,6 +93,12 @@ impl Faults {
         unsafe { (self.0.alone)(call, (&raw mut action).cast()) };
     }
 
+    /// How many sessions are open that were opened through the module.
+    #[must_use]
+    pub fn open_sessions(&self) -> usize {
+        (self.0.open_sessions)()
+    }
+
     /// Closes all the sessions that the process has on its slots, as somebody else in it might.
     pub fn close_sessions(&self) {
         (self.0.close_sessions)();

@@ -67,6 +67,12 @@ pub enum Function {
 
 impl Function {
     pub(crate) const COUNT: usize = Self::Sign as usize + 1;
+
+    /// Its name in PKCS#11.
+    #[must_use]
+    pub fn name(self) -> String {
+        format!("C_{self:?}")
+    }
 }
 
 /// What happens in a call.

@@ -75,6 +75,13 @@ pub(crate) extern "C" fn close_sessions() {
     });
 }
 
+/// The number of sessions that the application has open.
+pub(crate) extern "C" fn count_open_sessions() -> usize {
+    let mut open = open_sessions();
+    open.retain(|(_, session)| is_open(*session));
+    open.len()
+}
+
 /// Functions that only the faults of any function happen in.
 macro_rules! pass_on {
     ($($function:ident: $name:ident($($argument:ident: $type:ty),*);)*) => {$(

@@ -28,8 +28,25 @@ pub(crate) fn take(session: CK_SESSION_HANDLE, sign: impl FnOnce() -> CK_RV) -> 
     let _serial = session.lock().unwrap_or_else(PoisonError::into_inner);
     let start = Instant::now();
     let code = sign();
-    thread::sleep(latency.saturating_sub(start.elapsed()));
+    sleep_exactly(latency.saturating_sub(start.elapsed()));
     code
+}
+
+/// Sleeps no longer than asked for. Linux lets a thread's sleeps run over by 50 µs unless told
+/// otherwise, which no device does.
+fn sleep_exactly(time: Duration) {
+    #[cfg(target_os = "linux")]
+    thread_local! {
+        static SLACK: () = {
+            let slack: libc::c_ulong = 1;
+            // SAFETY: this option takes one number, and changes nothing but this thread's timers.
+            // Should it fail, sleeps are as long as ever.
+            unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, slack) };
+        };
+    }
+    #[cfg(target_os = "linux")]
+    SLACK.with(|()| ());
+    thread::sleep(time);
 }
 
 fn lock_of(session: CK_SESSION_HANDLE) -> Arc<Mutex<()>> {

@@ -2,26 +2,23 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
-use std::env;
-use std::process::Command;
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use chancery_fault_module::{Effect, Fault, Faults, Function, Injection, SoftHsm, When};
-use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
+use chancery_fault_module::{Effect, Function, SoftHsm, When};
 use cryptoki::error::{Error, RvError};
 use cryptoki::mechanism::Mechanism;
-use cryptoki::object::{Attribute, AttributeType, ObjectClass, ObjectHandle};
+use cryptoki::object::AttributeType;
 use cryptoki::session::{Session, UserType};
-use cryptoki::slot::Slot;
 use cryptoki::types::AuthPin;
 use cryptoki_sys::{CKR_DEVICE_ERROR, CKR_DEVICE_REMOVED, CKR_PIN_LOCKED};
 
-const DIGEST: [u8; 32] = [7; 32];
-const OTHER_DIGEST: [u8; 32] = [9; 32];
-/// Object identifier of P-256 (RFC 5480 §2.1.1.1), in DER.
-const P256: [u8; 10] = [6, 8, 42, 134, 72, 206, 61, 3, 1, 7];
+mod device;
+
+use device::{
+    DIGEST, Device, OTHER_DIGEST, Outcome, find, generate, in_own_process, initialize, real,
+};
 
 #[test]
 #[ignore = "needs SoftHSM"]
@@ -314,8 +311,10 @@ fn limits_sessions() {
         drop(second);
         let fourth = open().unwrap();
         assert!(open().is_err());
+        assert_eq!(device.faults.open_sessions(), 3);
         // Sessions that somebody else closed don't count.
         device.faults.close_sessions();
+        assert_eq!(device.faults.open_sessions(), 0);
         assert!(device.session.get_session_info().is_err());
         open().unwrap().close().unwrap();
         assert_eq!(fault.end(), 2);
@@ -438,117 +437,4 @@ fn has_the_latency_of_a_device() {
         device.sign(&DIGEST).unwrap();
         assert!(start.elapsed() < latency);
     });
-}
-
-type Outcome<T = ()> = cryptoki::error::Result<T>;
-
-/// A logged-in session through the module with faults, and a P-256 key.
-struct Device {
-    faults: Faults,
-    pkcs11: Pkcs11,
-    slot: Slot,
-    session: Session,
-    key: ObjectHandle,
-    public_key: ObjectHandle,
-}
-
-impl Device {
-    fn new() -> Self {
-        let faults = Faults::load().unwrap();
-        let pkcs11 = Pkcs11::new(Faults::path().unwrap()).unwrap();
-        initialize(&pkcs11).unwrap();
-        let slot = pkcs11.get_slots_with_initialized_token().unwrap()[0];
-        let session = pkcs11.open_rw_session(slot).unwrap();
-        let pin = AuthPin::from(SoftHsm::PIN);
-        session.login(UserType::User, Some(&pin)).unwrap();
-        let (public_key, key) = generate(&session, 1).unwrap();
-        Self {
-            faults,
-            pkcs11,
-            slot,
-            session,
-            key,
-            public_key,
-        }
-    }
-
-    fn inject(&self, function: Function, effect: Effect, when: When) -> Injection {
-        self.faults.inject(Fault {
-            function,
-            effect,
-            when,
-        })
-    }
-
-    /// Another session; the login is the application's.
-    fn login(&self) -> Session {
-        self.pkcs11.open_ro_session(self.slot).unwrap()
-    }
-
-    fn find(&self, id: u8) -> Vec<ObjectHandle> {
-        find(&self.session, id).unwrap()
-    }
-
-    fn sign_with(&self, session: &Session) -> Outcome<Vec<u8>> {
-        session.sign(&Mechanism::Ecdsa, self.key, &DIGEST)
-    }
-
-    fn sign(&self, digest: &[u8]) -> Outcome<Vec<u8>> {
-        self.session.sign(&Mechanism::Ecdsa, self.key, digest)
-    }
-
-    fn verifies(&self, digest: &[u8], signature: &[u8]) -> bool {
-        let session = self.login();
-        let outcome = session.verify(&Mechanism::Ecdsa, self.public_key, digest, signature);
-        outcome.is_ok()
-    }
-}
-
-/// The real module, as somebody else in this process would use it.
-fn real() -> Pkcs11 {
-    Pkcs11::new(SoftHsm::MODULE).unwrap()
-}
-
-fn initialize(pkcs11: &Pkcs11) -> Outcome {
-    pkcs11.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK))
-}
-
-fn find(session: &Session, id: u8) -> Outcome<Vec<ObjectHandle>> {
-    let template = [
-        Attribute::Class(ObjectClass::PRIVATE_KEY),
-        Attribute::Id(vec![id]),
-    ];
-    session.find_objects(&template)
-}
-
-fn generate(session: &Session, id: u8) -> Outcome<(ObjectHandle, ObjectHandle)> {
-    let common = [Attribute::Token(true), Attribute::Id(vec![id])];
-    let mut public = vec![Attribute::EcParams(P256.to_vec()), Attribute::Verify(true)];
-    let mut private = vec![Attribute::Sign(true), Attribute::Sensitive(true)];
-    public.extend(common.clone());
-    private.extend(common);
-    session.generate_key_pair(&Mechanism::EccKeyPairGen, &public, &private)
-}
-
-/// Runs a test in a process of its own, with a token of its own: PKCS#11 modules are one to a
-/// process, and SoftHSM takes its configuration from the environment.
-fn in_own_process(test: &str, body: impl FnOnce()) {
-    const CHILD: &str = "CHANCERY_FAULT_MODULE_TEST";
-    if env::var_os(CHILD).is_some_and(|name| name == test) {
-        return body();
-    }
-    let soft_hsm = SoftHsm::new().unwrap();
-    let output = Command::new(env::current_exe().unwrap())
-        .args(["--exact", test, "--include-ignored", "--nocapture"])
-        .env(SoftHsm::VARIABLE, soft_hsm.configuration())
-        .env(CHILD, test)
-        .output()
-        .unwrap();
-    let stdout = String::from_utf8_lossy(&output.stdout);
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success() && stdout.contains("1 passed"),
-        "{test}: {}\n{stdout}\n{stderr}",
-        output.status
-    );
 }

@@ -1,0 +1,466 @@
+//! Modules: loaded once for each path, started once for all who use them.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::ffi::{CString, c_void};
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
+
+use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
+use cryptoki::error::{Error, Result as CryptokiResult, RvError};
+use cryptoki::mechanism::Mechanism;
+use cryptoki::object::ObjectHandle;
+use cryptoki::session::Session;
+use cryptoki::slot::Slot;
+
+use crate::error::Pkcs11Error;
+use crate::gate::{After, Gate, NotRestarted, Restarted};
+use crate::login::Login;
+use crate::module_error::CallError;
+use crate::single_part::SinglePart;
+use crate::sync::{Mutex, lock};
+
+/// How long a restart waits for calls in flight. A sound module answers sooner; one that does not
+/// is not helped by a restart, and the other tokens of the module are held up meanwhile.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Restarts are at least this far apart.
+const RESET_INTERVAL: Duration = Duration::from_millis(200);
+
+/// The modules of this process. They stay loaded: threads of theirs may still run.
+static MODULES: LazyLock<Mutex<BTreeMap<PathBuf, Arc<Module>>>> =
+    LazyLock::new(|| Mutex::new(BTreeMap::new()));
+
+/// A module, shared by all tokens and signers of the process that use it.
+pub(crate) struct Module {
+    path: PathBuf,
+    /// What `C_Initialize` gets as `pReserved`.
+    reserved: Option<CString>,
+    pkcs11: Pkcs11,
+    single_part: SinglePart,
+    gate: Gate,
+    /// Whether the `C_Initialize` that counts was ours.
+    is_ours: AtomicBool,
+    last_reset: Mutex<Option<Instant>>,
+    /// The logins to its tokens, by what identifies the token.
+    logins: Mutex<BTreeMap<String, Arc<Login>>>,
+}
+
+impl Module {
+    /// The module at the path, loaded now if it was not yet.
+    pub(crate) fn load(path: &Path, reserved: Option<&str>) -> Result<Arc<Self>, Pkcs11Error> {
+        let path = fs::canonicalize(path).map_err(|error| Pkcs11Error::ModuleNotFound {
+            path: path.to_owned(),
+            error,
+        })?;
+        let reserved = reserved.map(CString::new).transpose();
+        let reserved = reserved.map_err(|_| Pkcs11Error::Reserved { path: path.clone() })?;
+        let mut modules = lock(&MODULES);
+        if let Some(module) = modules.get(&path) {
+            return if module.reserved == reserved {
+                Ok(Arc::clone(module))
+            } else {
+                Err(Pkcs11Error::Reserved { path })
+            };
+        }
+        let not_loaded = |reason| Pkcs11Error::ModuleLoad {
+            path: path.clone(),
+            reason,
+        };
+        let pkcs11 = Pkcs11::new(&path).map_err(|error| not_loaded(error.to_string()))?;
+        let single_part = SinglePart::load(&path).map_err(|error| not_loaded(error.to_string()))?;
+        let module = Arc::new(Self {
+            path: path.clone(),
+            reserved,
+            pkcs11,
+            single_part,
+            gate: Gate::new(PATIENCE),
+            is_ours: AtomicBool::new(false),
+            last_reset: Mutex::new(None),
+            logins: Mutex::new(BTreeMap::new()),
+        });
+        modules.insert(path, Arc::clone(&module));
+        Ok(module)
+    }
+
+    /// Where it was loaded from.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The number of restarts so far, on which handles depend.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.gate.epoch()
+    }
+
+    /// Calls the module, which is initialised first where it is not. The call must not reach for
+    /// the module by another way.
+    pub(crate) fn call<T>(
+        &self,
+        call: impl FnOnce(&Pkcs11) -> CryptokiResult<T>,
+    ) -> Result<T, CallError> {
+        self.call_in_epoch(call).map(|(value, _)| value)
+    }
+
+    /// Opens a session.
+    pub(crate) fn open_session(
+        self: &Arc<Self>,
+        slot: Slot,
+        access: Access,
+    ) -> Result<ModuleSession, CallError> {
+        let (session, epoch) = self.call_in_epoch(|pkcs11| match access {
+            Access::ReadOnly => pkcs11.open_ro_session_no_drop(slot),
+            Access::ReadWrite => pkcs11.open_rw_session_no_drop(slot),
+        })?;
+        Ok(ModuleSession {
+            module: Arc::clone(self),
+            session: Some(session),
+            epoch,
+            is_gone: Cell::new(false),
+        })
+    }
+
+    /// Finalises and initialises the module, unless the epoch is over already or that was done
+    /// only just now.
+    pub(crate) fn reset(&self, over: u64) -> Result<(), CallError> {
+        let is_recent = |last: Instant| last.elapsed() < RESET_INTERVAL;
+        if self.gate.epoch() != over || lock(&self.last_reset).is_some_and(is_recent) {
+            return Ok(());
+        }
+        if !self.is_ours.load(Ordering::Relaxed) {
+            // Any call initialises what is down; what is up was initialised by somebody else.
+            let is_up = self.gate.enter().is_up();
+            return if is_up {
+                Err(CallError::NotOurs)
+            } else {
+                self.call(|pkcs11| pkcs11.get_library_info()).map(drop)
+            };
+        }
+        let restarted = self.gate.restart(over, || {
+            let finalized = self.pkcs11.clone().finalize();
+            let initialized = self.initialize_now();
+            match finalized {
+                // It was not finalised, so our earlier initialisation is the one that counts.
+                Err(error)
+                    if !is_down(&error)
+                        && initialized.after == After::Fresh
+                        && !self.is_ours.load(Ordering::Relaxed) =>
+                {
+                    self.is_ours.store(true, Ordering::Relaxed);
+                    Restarted {
+                        after: After::Same,
+                        outcome: Err(error),
+                    }
+                }
+                _ => initialized,
+            }
+        });
+        if !matches!(restarted, Err(NotRestarted::NotNeeded)) {
+            *lock(&self.last_reset) = Some(Instant::now());
+        }
+        match restarted {
+            Ok(outcome) => Ok(outcome?),
+            Err(reason) => reason.into(),
+        }
+    }
+
+    /// The login to the token of that identity.
+    pub(crate) fn login(&self, identity: &str) -> Arc<Login> {
+        let mut logins = lock(&self.logins);
+        let login = logins.entry(identity.to_owned()).or_default();
+        Arc::clone(login)
+    }
+
+    fn call_in_epoch<T>(
+        &self,
+        call: impl FnOnce(&Pkcs11) -> CryptokiResult<T>,
+    ) -> Result<(T, u64), CallError> {
+        let pass = loop {
+            let pass = self.gate.enter();
+            if pass.is_up() {
+                break pass;
+            }
+            let epoch = pass.epoch();
+            drop(pass);
+            match self.gate.restart(epoch, || self.initialize_now()) {
+                Ok(outcome) => outcome?,
+                Err(reason) => Result::from(reason)?,
+            }
+        };
+        let result = call(&self.pkcs11);
+        self.observe(&result, pass.epoch());
+        Ok((result?, pass.epoch()))
+    }
+
+    /// Ends the epoch when somebody else has finalised the module. One return code alone proves
+    /// nothing, so the module is asked again.
+    fn observe<T>(&self, result: &CryptokiResult<T>, epoch: u64) {
+        if let Err(error) = result
+            && is_down(error)
+            && self
+                .pkcs11
+                .get_library_info()
+                .is_err_and(|error| is_down(&error))
+        {
+            self.gate.mark_down(epoch);
+        }
+    }
+
+    /// Calls `C_Initialize`, and notes whose initialisation it is that counts.
+    fn initialize_now(&self) -> Restarted<CryptokiResult<()>> {
+        let flags = CInitializeFlags::OS_LOCKING_OK;
+        let arguments = match &self.reserved {
+            None => CInitializeArgs::new(flags),
+            Some(reserved) => {
+                let pointer = NonNull::from(reserved.as_c_str()).cast::<c_void>();
+                // SAFETY: the pointer is that of a C string, which is what modules that look at
+                // pReserved take. The string lives as long as `self`, which the registry keeps for
+                // the rest of the process.
+                #[allow(unsafe_code)]
+                unsafe {
+                    CInitializeArgs::new_with_reserved(flags, pointer)
+                }
+            }
+        };
+        let result = self.pkcs11.initialize(arguments);
+        let is_theirs = matches!(
+            result,
+            Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _))
+        );
+        self.is_ours.store(result.is_ok(), Ordering::Relaxed);
+        let is_up = result.is_ok() || is_theirs;
+        Restarted {
+            after: if is_up { After::Fresh } else { After::Down },
+            outcome: if is_theirs { Ok(()) } else { result },
+        }
+    }
+}
+
+impl fmt::Debug for Module {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Module")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a session may do to the objects on the token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    ReadOnly,
+    ReadWrite,
+}
+
+/// A session, which is of use for as long as its epoch lasts. It is closed when it is dropped.
+#[derive(Debug)]
+pub(crate) struct ModuleSession {
+    module: Arc<Module>,
+    /// `None` once it is closed.
+    session: Option<Session>,
+    epoch: u64,
+    /// The module does not know the handle any more, which may become somebody else's.
+    is_gone: Cell<bool>,
+}
+
+impl ModuleSession {
+    /// Calls the module in this session. The call must not reach for the module by another way.
+    pub(crate) fn call<T>(
+        &self,
+        call: impl FnOnce(&Session) -> CryptokiResult<T>,
+    ) -> Result<T, CallError> {
+        let pass = self.module.gate.enter();
+        let Some(session) = &self.session else {
+            return Err(CallError::Stale);
+        };
+        if !pass.is_up() || pass.epoch() != self.epoch || self.is_gone.get() {
+            return Err(CallError::Stale);
+        }
+        let result = call(session);
+        self.module.observe(&result, self.epoch);
+        if let Err(Error::Pkcs11(
+            RvError::SessionHandleInvalid
+            | RvError::SessionClosed
+            | RvError::DeviceRemoved
+            | RvError::TokenNotPresent
+            | RvError::CryptokiNotInitialized,
+            _,
+        )) = result
+        {
+            self.is_gone.set(true);
+        }
+        Ok(result?)
+    }
+
+    /// Signs; tells the signature's length, which is at most that of `buffer`.
+    pub(crate) fn sign(
+        &self,
+        mechanism: &Mechanism<'_>,
+        key: ObjectHandle,
+        data: &[u8],
+        buffer: &mut [u8],
+    ) -> Result<usize, CallError> {
+        let single_part = &self.module.single_part;
+        self.call(|session| single_part.sign(session, mechanism, key, data, buffer))
+    }
+}
+
+impl Drop for ModuleSession {
+    fn drop(&mut self) {
+        let Some(session) = self.session.take() else {
+            return;
+        };
+        if self.is_gone.get() {
+            return;
+        }
+        let pass = self.module.gate.enter();
+        if pass.is_up() && pass.epoch() == self.epoch {
+            // There is nobody to tell of a failure, and nothing to do about it.
+            let _ = session.close();
+        }
+    }
+}
+
+fn is_down(error: &Error) -> bool {
+    matches!(error, Error::Pkcs11(RvError::CryptokiNotInitialized, _))
+}
+
+#[cfg(test)]
+#[cfg(not(chancery_shuttle))]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+    use std::thread;
+
+    use chancery_core::{Algorithm, Signer as _, SigningInput};
+    use chancery_pkcs11::KeyPair;
+    use cryptoki::context::Function;
+
+    use super::*;
+    use crate::softhsm::isolated;
+
+    /// SoftHSM crashes when it is finalised beside other calls, so that this process survives is
+    /// what is tested; and that no caller notices.
+    #[test]
+    #[ignore = "needs SoftHSM; cargo xtask test sets it up"]
+    fn restarts_under_load() {
+        isolated(|hsm| {
+            let token = hsm.token();
+            token.generate(KeyPair::P256, "key", None).unwrap();
+            let signers = [0, 1].map(|_| token.signer().label("key").open().unwrap());
+            let is_done = AtomicBool::new(false);
+            let signed = AtomicUsize::new(0);
+            thread::scope(|scope| {
+                for signer in signers.iter().cycle().take(6) {
+                    scope.spawn(|| {
+                        let input = SigningInput::new(Algorithm::Es256, b"header.payload");
+                        while !is_done.load(Ordering::Relaxed) {
+                            signer.sign(&input).unwrap();
+                            signed.fetch_add(1, Ordering::Relaxed);
+                        }
+                    });
+                }
+                let module = token.module();
+                for restart in 1..=20 {
+                    thread::sleep(RESET_INTERVAL + Duration::from_millis(5));
+                    let before = signed.load(Ordering::Relaxed);
+                    assert_eq!(module.epoch(), restart);
+                    module.reset(restart).unwrap();
+                    assert_eq!(module.epoch(), restart + 1);
+                    // Under load indeed.
+                    while signed.load(Ordering::Relaxed) < before + 10 {
+                        thread::yield_now();
+                    }
+                }
+                is_done.store(true, Ordering::Relaxed);
+            });
+            println!("{signed:?} signatures around 20 restarts");
+        });
+    }
+
+    #[test]
+    #[ignore = "needs SoftHSM; cargo xtask test sets it up"]
+    fn restarts_keep_their_distance() {
+        isolated(|hsm| {
+            let module = Arc::clone(hsm.token().module());
+            assert_eq!(module.epoch(), 1);
+            module.reset(1).unwrap();
+            module.reset(1).unwrap();
+            module.reset(2).unwrap();
+            assert_eq!(module.epoch(), 2);
+            thread::sleep(RESET_INTERVAL);
+            module.reset(1).unwrap();
+            assert_eq!(module.epoch(), 2, "the epoch 1 is over");
+            module.reset(2).unwrap();
+            assert_eq!(module.epoch(), 3);
+        });
+    }
+
+    /// Handles are numbered anew after a restart, so that of an old session may be a new one's.
+    #[test]
+    #[ignore = "needs SoftHSM; cargo xtask test sets it up"]
+    fn a_session_from_before_a_restart_closes_no_other() {
+        isolated(|hsm| {
+            let module = Arc::clone(hsm.token().module());
+            let slot = hsm.bare().slot(crate::softhsm::LABEL);
+            let handle = |session: &ModuleSession| session.session.as_ref().map(Session::handle);
+            // None may be older, lest the numbers differ.
+            module.reset(1).unwrap();
+            let old = module.open_session(slot, Access::ReadOnly).unwrap();
+            thread::sleep(RESET_INTERVAL);
+            module.reset(2).unwrap();
+            let new = module.open_session(slot, Access::ReadOnly).unwrap();
+            assert_eq!(handle(&old), handle(&new));
+            assert!(matches!(
+                old.call(|session| session.get_session_info()),
+                Err(CallError::Stale)
+            ));
+            drop(old);
+            new.call(|session| session.get_session_info()).unwrap();
+            // In its own time it is closed.
+            let number = handle(&new).unwrap();
+            assert!(hsm.bare().has_session(number));
+            drop(new);
+            assert!(!hsm.bare().has_session(number));
+        });
+    }
+
+    #[test]
+    #[ignore = "needs SoftHSM; cargo xtask test sets it up"]
+    fn what_somebody_else_initialized_is_not_finalized() {
+        isolated(|hsm| {
+            let theirs = hsm.bare().pkcs11;
+            let flags = CInitializeFlags::OS_LOCKING_OK;
+            theirs.initialize(CInitializeArgs::new(flags)).unwrap();
+            let module = Arc::clone(hsm.token().module());
+            assert!(matches!(module.reset(1), Err(CallError::NotOurs)));
+            theirs.get_library_info().unwrap();
+            // Once they have finalised it, it is ours to initialise.
+            theirs.finalize().unwrap();
+            module.call(|pkcs11| pkcs11.get_all_slots()).unwrap_err();
+            module.call(|pkcs11| pkcs11.get_all_slots()).unwrap();
+            module.reset(module.epoch()).unwrap();
+        });
+    }
+
+    /// A module that says once that it is down, and is not, is not given up.
+    #[test]
+    #[ignore = "needs SoftHSM; cargo xtask test sets it up"]
+    fn one_code_proves_nothing() {
+        isolated(|hsm| {
+            let module = Arc::clone(hsm.token().module());
+            let down = || {
+                let code = RvError::CryptokiNotInitialized;
+                Err::<(), _>(Error::Pkcs11(code, Function::OpenSession))
+            };
+            module.call(|_| down()).unwrap_err();
+            assert_eq!(module.epoch(), 1);
+            hsm.bare().pkcs11.finalize().unwrap();
+            module.call(|_| down()).unwrap_err();
+            assert_eq!(module.epoch(), 2);
+        });
+    }
+}

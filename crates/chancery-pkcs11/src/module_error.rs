@@ -1,0 +1,166 @@
+//! What a call to a module ended with, if not well.
+
+use std::fmt;
+
+use cryptoki::error::{Error, RvError};
+
+use crate::gate::NotRestarted;
+
+/// What a module said no with: the function that was called, and the code it returned.
+///
+/// ```text
+/// C_OpenSession returned CKR_SESSION_COUNT
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModuleError {
+    text: String,
+    is_of_device: bool,
+}
+
+impl ModuleError {
+    pub(crate) const fn new(text: String) -> Self {
+        Self {
+            text,
+            is_of_device: false,
+        }
+    }
+
+    /// Whether modules say so when their device is gone. Many go on saying so when it is back,
+    /// until they are started afresh.
+    pub(crate) const fn is_of_device(&self) -> bool {
+        self.is_of_device
+    }
+}
+
+impl fmt::Display for ModuleError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for ModuleError {}
+
+/// How a call failed, as this crate has to tell it apart.
+#[derive(Debug)]
+pub(crate) enum CallError {
+    /// The module, or the binding to it.
+    Module(Error),
+    /// The module was started afresh since the session was opened.
+    Stale,
+    /// So many calls have not returned, so that the module could not be started afresh.
+    Stuck(usize),
+    /// The application started the module, so it is not ours to start afresh.
+    NotOurs,
+}
+
+impl CallError {
+    /// The module's return code.
+    pub(crate) const fn code(&self) -> Option<RvError> {
+        match self {
+            Self::Module(Error::Pkcs11(code, _)) => Some(*code),
+            _ => None,
+        }
+    }
+
+    const fn is_of_device(&self) -> bool {
+        matches!(
+            self.code(),
+            Some(
+                RvError::DeviceError
+                    | RvError::DeviceRemoved
+                    | RvError::GeneralError
+                    | RvError::TokenNotPresent
+            )
+        )
+    }
+
+    /// Whether the PIN or its state was refused. Another try with the same PIN can only do harm.
+    pub(crate) const fn refuses_pin(&self) -> bool {
+        matches!(
+            self.code(),
+            Some(
+                RvError::PinIncorrect
+                    | RvError::PinInvalid
+                    | RvError::PinLenRange
+                    | RvError::PinExpired
+                    | RvError::PinLocked
+            )
+        )
+    }
+}
+
+impl From<Error> for CallError {
+    fn from(error: Error) -> Self {
+        Self::Module(error)
+    }
+}
+
+impl From<CallError> for ModuleError {
+    fn from(error: CallError) -> Self {
+        let is_of_device = error.is_of_device();
+        let text = match error {
+            CallError::Module(Error::Pkcs11(code, function)) => {
+                format!("C_{function:?} returned {}", code_name(code))
+            }
+            CallError::Module(error) => error.to_string(),
+            CallError::Stale => "the module was started afresh meanwhile".to_owned(),
+            CallError::Stuck(calls) => format!(
+                "the module cannot be started afresh while {calls} of its calls do not return"
+            ),
+            CallError::NotOurs => "the application itself called C_Initialize, so the module is \
+                                   not started afresh here"
+                .to_owned(),
+        };
+        Self { text, is_of_device }
+    }
+}
+
+impl From<NotRestarted> for Result<(), CallError> {
+    fn from(reason: NotRestarted) -> Self {
+        match reason {
+            NotRestarted::NotNeeded => Ok(()),
+            NotRestarted::Stuck(calls) => Err(CallError::Stuck(calls)),
+        }
+    }
+}
+
+/// The name that the standard has for a code: `PinIncorrect` is `CKR_PIN_INCORRECT`.
+fn code_name(code: RvError) -> String {
+    if let RvError::VendorDefined(code) | RvError::UnknownErrorCode(code) = code {
+        return format!("the code {code:#x}, which PKCS#11 does not define");
+    }
+    let mut name = String::from("CKR");
+    for character in format!("{code:?}").chars() {
+        if character.is_ascii_uppercase() {
+            name.push('_');
+        }
+        name.push(character.to_ascii_uppercase());
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use cryptoki::context::Function;
+
+    use super::*;
+
+    #[test]
+    fn codes_have_the_names_of_the_standard() {
+        let text = |code, function| {
+            ModuleError::from(CallError::Module(Error::Pkcs11(code, function))).to_string()
+        };
+        assert_eq!(
+            text(RvError::PinIncorrect, Function::Login),
+            "C_Login returned CKR_PIN_INCORRECT"
+        );
+        assert_eq!(
+            text(RvError::CryptokiNotInitialized, Function::SignInit),
+            "C_SignInit returned CKR_CRYPTOKI_NOT_INITIALIZED"
+        );
+        assert_eq!(
+            text(RvError::VendorDefined(0x8000_0001), Function::Sign),
+            "C_Sign returned the code 0x80000001, which PKCS#11 does not define"
+        );
+    }
+}

@@ -1,0 +1,200 @@
+//! Opening a signer.
+
+use std::fmt;
+use std::num::NonZeroUsize;
+
+use chancery_core::Algorithm;
+use chancery_hsm::{HsmOptions, HsmSigner};
+
+use crate::device::TokenDevice;
+use crate::error::Pkcs11Error;
+use crate::key_object::{KeyObject, KeySelector, default_algorithm};
+use crate::key_session::{Proven, prove};
+use crate::module::Access;
+use crate::selector::FoundToken;
+use crate::token::Token;
+use crate::uri::{ObjectType, Pkcs11Uri};
+
+/// Says which key of a token signs, and how.
+#[derive(Debug)]
+pub struct SignerBuilder {
+    token: Token,
+    key: KeySelector,
+    algorithm: Option<Algorithm>,
+    options: HsmOptions,
+    refuses_extractable: bool,
+}
+
+impl SignerBuilder {
+    pub(crate) fn new(token: Token) -> Self {
+        Self {
+            token,
+            key: KeySelector::default(),
+            algorithm: None,
+            options: HsmOptions::new(),
+            refuses_extractable: false,
+        }
+    }
+
+    /// The key's label (`CKA_LABEL`).
+    #[must_use]
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.key.label = Some(label.into());
+        self
+    }
+
+    /// The key's id (`CKA_ID`).
+    #[must_use]
+    pub fn id(mut self, id: &[u8]) -> Self {
+        self.key.id = Some(id.to_vec());
+        self
+    }
+
+    /// The label and the id that a URI names.
+    ///
+    /// # Errors
+    /// [`Pkcs11Error::Uri`] when the URI names something else than a private key.
+    pub fn uri(mut self, uri: &Pkcs11Uri) -> Result<Self, Pkcs11Error> {
+        if uri
+            .object_type()
+            .is_some_and(|object_type| object_type != ObjectType::Private)
+        {
+            return Err(Pkcs11Error::Uri {
+                reason: "its `type` is not `private`, and only a private key signs",
+            });
+        }
+        self.key.label = uri.object().map(str::to_owned);
+        self.key.id = uri.id().map(<[u8]>::to_vec);
+        Ok(self)
+    }
+
+    /// The algorithm. Without it a P-256 key signs with ES256, a P-384 key with ES384, an RSA key
+    /// with RS256 and an Ed25519 key with `EdDSA`.
+    #[must_use]
+    pub const fn algorithm(mut self, algorithm: Algorithm) -> Self {
+        self.algorithm = Some(algorithm);
+        self
+    }
+
+    /// How many workers sign, how long calls may take, and so on. There are never more workers
+    /// than the token says that it can have sessions.
+    #[must_use]
+    pub fn options(mut self, options: HsmOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Refuses a key that could leave the token, as
+    /// [`TokenKey::is_extractable`](crate::TokenKey::is_extractable) tells. Otherwise
+    /// [`SignerBuilder::warnings`] tells of it.
+    #[must_use]
+    pub const fn refuse_extractable(mut self) -> Self {
+        self.refuses_extractable = true;
+        self
+    }
+
+    /// What an operator should know of the key, although it can sign.
+    ///
+    /// # Errors
+    /// [`Pkcs11Error`] when there is not exactly one such key.
+    pub fn warnings(&self) -> Result<Vec<Warning>, Pkcs11Error> {
+        self.token.despite_restarts(|| {
+            let (session, token) = self.token.session(Access::ReadOnly)?;
+            let key = self.token.key(&session, &token, &self.key)?;
+            Ok(Warning::all(&key))
+        })
+    }
+
+    /// Finds the key, lets it sign something that is verified with its public half, and starts the
+    /// signer. The public half is pinned from here on.
+    ///
+    /// # Errors
+    /// [`Pkcs11Error`]: no key or several match, or the one that does cannot sign tokens.
+    pub fn open(self) -> Result<HsmSigner, Pkcs11Error> {
+        let (proven, token) = self.token.despite_restarts(|| self.prove())?;
+        let jwk = proven.jwk.clone();
+        let workers = self.options.workers();
+        let options = match token.free_sessions.map(usize::try_from) {
+            Some(Ok(free)) => {
+                let free = NonZeroUsize::new(free).unwrap_or(NonZeroUsize::MIN);
+                self.options.with_workers(workers.min(free))
+            }
+            _ => self.options,
+        };
+        let device = TokenDevice::new(self.token, self.key, proven, self.refuses_extractable);
+        Ok(HsmSigner::open(device, jwk, options)?)
+    }
+
+    fn prove(&self) -> Result<(Proven, FoundToken), Pkcs11Error> {
+        let (session, token) = self.token.session(Access::ReadOnly)?;
+        let key = self.token.key(&session, &token, &self.key)?;
+        let unusable = |reason| Pkcs11Error::UnusableKey {
+            key: key.name(),
+            reason,
+        };
+        key.check_use().map_err(unusable)?;
+        if self.refuses_extractable && key.is_extractable {
+            return Err(Pkcs11Error::Extractable { key: key.name() });
+        }
+        #[cfg(feature = "tracing")]
+        for warning in Warning::all(&key) {
+            tracing::warn!("{warning}");
+        }
+        let halves = key.public_halves(&session)?.map_err(unusable)?;
+        drop(session);
+        let algorithm = self
+            .algorithm
+            .or_else(|| {
+                halves
+                    .first()
+                    .map(|half| default_algorithm(half.key_type()))
+            })
+            .unwrap_or(Algorithm::Es256);
+        let proven = prove(&self.token, &self.key, &key, &halves, algorithm)?;
+        Ok((proven, token))
+    }
+}
+
+/// Something an operator should know of a key that can sign.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Warning {
+    /// The key can leave the token, or be read.
+    Extractable {
+        /// The key.
+        key: String,
+    },
+    /// The key could leave the token once, or came from outside: there may be copies of it.
+    WasExtractable {
+        /// The key.
+        key: String,
+    },
+}
+
+impl Warning {
+    fn all(key: &KeyObject) -> Vec<Self> {
+        if key.is_extractable {
+            vec![Self::Extractable { key: key.name() }]
+        } else if key.was_extractable {
+            vec![Self::WasExtractable { key: key.name() }]
+        } else {
+            Vec::new()
+        }
+    }
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Extractable { key } => write!(
+                f,
+                "{key} is extractable: it can leave the token, or be read; generate one that \
+                 cannot"
+            ),
+            Self::WasExtractable { key } => write!(
+                f,
+                "{key} was extractable once, or was imported: there may be copies of it outside"
+            ),
+        }
+    }
+}
