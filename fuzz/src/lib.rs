@@ -8,6 +8,7 @@ mod der_signature;
 mod issuer_url;
 mod jwk;
 mod key_import;
+mod policy;
 mod session_tags;
 mod support;
 mod template;
@@ -18,6 +19,7 @@ pub use crate::der_signature::der_signature;
 pub use crate::issuer_url::issuer_url;
 pub use crate::jwk::jwk;
 pub use crate::key_import::key_import;
+pub use crate::policy::policy;
 pub use crate::session_tags::session_tags;
 pub use crate::template::template;
 pub use crate::verifier::verifier;
@@ -66,6 +68,11 @@ mod tests {
     #[test]
     fn key_import() {
         replay("key_import", super::key_import);
+    }
+
+    #[test]
+    fn policy() {
+        replay("policy", super::policy);
     }
 
     #[test]
