@@ -9,6 +9,7 @@ mod issuer_url;
 mod jwk;
 mod key_import;
 mod pkcs11_uri;
+mod policy;
 mod session_tags;
 mod support;
 mod template;
@@ -20,6 +21,7 @@ pub use crate::issuer_url::issuer_url;
 pub use crate::jwk::jwk;
 pub use crate::key_import::key_import;
 pub use crate::pkcs11_uri::pkcs11_uri;
+pub use crate::policy::policy;
 pub use crate::session_tags::session_tags;
 pub use crate::template::template;
 pub use crate::verifier::verifier;
@@ -73,6 +75,11 @@ mod tests {
     #[test]
     fn pkcs11_uri() {
         replay("pkcs11_uri", super::pkcs11_uri);
+    }
+
+    #[test]
+    fn policy() {
+        replay("policy", super::policy);
     }
 
     #[test]
