@@ -1,6 +1,8 @@
 //! What clouds demand of an OpenID Connect issuer, and what they are told to trust.
 //!
 //! - [`aws`] is what AWS IAM reads: claims, trust policies, and a local STS that evaluates them.
+//! - [`azure`], [`ceph`], [`google`], [`kubernetes`], [`minio`] and [`vault`] write what each of them
+//!   has to be told to trust an issuer.
 
 pub mod aws;
 pub mod azure;
@@ -22,6 +24,7 @@ mod subject_migration;
 mod subject_pattern;
 mod subject_template;
 mod token_file;
+mod tree;
 
 pub use crate::binding::{Binding, Bindings, Refused};
 pub use crate::finding::{Finding, Severity};
@@ -32,5 +35,3 @@ pub use crate::subject_migration::{MigrationError, Shape, SubjectMigration};
 pub use crate::subject_pattern::{PatternError, SubjectPattern};
 pub use crate::subject_template::{SubjectTemplate, Variable};
 pub use crate::token_file::{TokenFile, TokenFileError, TokenKeeper, TokenKeeperThread};
-
-mod tree;

@@ -96,6 +96,9 @@ impl Role {
     }
 
     /// Asks for a claim of this value. Called again with the same claim, it allows another value.
+    ///
+    /// On a shared issuer it counts as telling the customers apart: choose a claim that no other
+    /// customer's token has with this value.
     #[must_use]
     pub fn with_claim(mut self, claim: impl Into<String>, value: impl Into<String>) -> Self {
         self.bind(

@@ -7,6 +7,7 @@ mod artefacts;
 mod binding;
 mod by_aws_tools;
 mod by_iam_simulate;
+mod clouds;
 mod commands;
 mod evaluator;
 mod guides;
