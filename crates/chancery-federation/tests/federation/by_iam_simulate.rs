@@ -4,9 +4,9 @@
 //! policy_sentry, parliament and cloudsplaining evaluate nothing. principalmapper 1.1.5 no longer
 //! loads on Python 3.10 and later; with `collections.Mapping` put back it agrees with 170 of the 201
 //! conditions of our table that have a definite outcome and known keys. It has no policy variables
-//! (12 of the others), no values without quotation marks (5), fails on days without a time (7),
-//! reads `[a-z]` in `StringLike` as a regular expression, and takes `StringNotLike` on a missing key
-//! and some set operators otherwise than the user guide.
+//! (14 of the others), no values without quotation marks (5), fails on days without a time (7),
+//! reads `[a-z]` in `StringLike` as a regular expression, lets a star in an ARN cross colons, and
+//! takes `StringNotLike` on a missing key and two set operators otherwise than the user guide.
 
 use std::collections::BTreeSet;
 use std::env;
