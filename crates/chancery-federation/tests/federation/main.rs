@@ -16,6 +16,7 @@ mod policy;
 mod relying_party;
 mod session_tags;
 mod simulate;
+mod simulate_keys;
 mod subject;
 mod subject_properties;
 mod support;
