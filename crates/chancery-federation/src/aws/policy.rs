@@ -8,6 +8,8 @@ mod render;
 
 use std::fmt;
 
+pub(super) use self::json::repeats_member;
+
 pub use self::error::{PolicyError, PolicyProblem};
 pub use self::operator::{Comparison, Operator, SetOperator};
 

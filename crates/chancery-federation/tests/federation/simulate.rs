@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use base64ct::{Base64UrlUnpadded, Encoding as _};
 use chancery_core::{
     Algorithm, Claims, Clock, Issuer, IssuerUrl, JwkSet, KeySet, Schedule, ScheduledKey, Signer,
-    UnixTime,
+    SigningInput, UnixTime,
 };
 use chancery_federation::aws::{
     Denial, DenialReason, Doubt, ErrorCode, Outcome, Policy, Provider, simulate, simulate_verified,
@@ -187,6 +188,40 @@ fn the_issuer_is_compared_before_the_key() {
             found.message.unwrap(),
             format!("No OpenIDConnect provider found in your account for {url}")
         );
+    }
+}
+
+/// No issuer of ours makes such a token.
+#[test]
+fn a_claim_that_is_there_twice_is_not_trusted() {
+    let signer = signer(Algorithm::Es256, "one");
+    let provider = provider().with_keys(published(&signer));
+    let once = serde_json::to_string(&claims()).unwrap();
+    let twice = once.replacen('{', r#"{"sub":"space:2:job:42","#, 1);
+    for (payload, is_known) in [(once, true), (twice, false)] {
+        let encode = |text: &str| Base64UrlUnpadded::encode_string(text.as_bytes());
+        let input = format!(
+            "{}.{}",
+            encode(r#"{"alg":"ES256","kid":"one"}"#),
+            encode(&payload)
+        );
+        let signature = signer
+            .sign(&SigningInput::new(Algorithm::Es256, input.as_bytes()))
+            .unwrap();
+        let signature = Base64UrlUnpadded::encode_string(signature.as_bytes());
+        let outcome = simulate(
+            &plain_policy(),
+            &provider,
+            &format!("{input}.{signature}"),
+            now(),
+        );
+        match outcome {
+            Outcome::Allowed(_) => assert!(is_known),
+            outcome => {
+                assert_eq!(outcome, Outcome::Indeterminate(Doubt::RepeatedClaim));
+                assert!(!is_known);
+            }
+        }
     }
 }
 

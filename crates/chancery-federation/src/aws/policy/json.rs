@@ -16,6 +16,16 @@ pub(super) enum Json {
     Object(Vec<(String, Self)>),
 }
 
+/// Whether an object has a member twice, so that readers differ on its value.
+pub(in crate::aws) fn repeats_member(json: &[u8]) -> bool {
+    let Ok(Json::Object(members)) = serde_json::from_slice(json) else {
+        return false;
+    };
+    let mut names: Vec<&str> = members.iter().map(|(name, _)| name.as_str()).collect();
+    names.sort_unstable();
+    names.windows(2).any(|pair| pair[0] == pair[1])
+}
+
 impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(JsonVisitor)

@@ -165,6 +165,8 @@ pub enum Doubt {
         /// What is unusual about it.
         message: &'static str,
     },
+    /// Which one AWS reads of a claim that the token has twice.
+    RepeatedClaim,
     /// No engine that is compiled in verifies the token's algorithm.
     Algorithm,
 }
@@ -293,6 +295,9 @@ impl fmt::Display for Doubt {
             ),
             Self::Claim { claim, message } => {
                 write!(f, "how AWS takes `{claim}` is not known: {message}")
+            }
+            Self::RepeatedClaim => {
+                f.write_str("the token has a claim twice, and which one AWS reads is not known")
             }
             Self::Algorithm => f.write_str(
                 "no engine for the token's algorithm is compiled in; enable the feature `aws-lc-rs`",

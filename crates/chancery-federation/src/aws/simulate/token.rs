@@ -6,6 +6,7 @@ use chancery_software::{VerifyError, verify_jws};
 use serde_json::{Map, Value};
 
 use super::outcome::{Denial, DenialReason, Doubt, ErrorCode, Outcome};
+use crate::aws::policy::repeats_member;
 use crate::aws::provider::Provider;
 
 /// The signature algorithms that AWS takes (IAM User Guide, "Create an OpenID Connect identity
@@ -46,6 +47,9 @@ pub(super) fn verify(provider: &Provider, token: &str) -> Result<Map<String, Val
         return Err(no_key(message.to_owned()));
     };
     match verify_jws(token, keys) {
+        Ok(jws) if repeats_member(jws.payload()) => {
+            Err(Box::new(Outcome::Indeterminate(Doubt::RepeatedClaim)))
+        }
         Ok(jws) if ALGORITHMS.contains(&jws.algorithm()) => Ok(claims),
         Ok(jws) => Err(no_key(format!(
             "AWS takes no {} keys; sign with ES256 or RS256",
