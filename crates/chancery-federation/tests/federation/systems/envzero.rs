@@ -14,7 +14,7 @@ const ORGANIZATION: &str = "632b8219674bde0224a96141";
 
 fn subject(organization: &str) -> String {
     SubjectTemplate::parse("auth0|{organization}", [Variable::id("organization")])
-        .and_then(|template| Ok(template.subject(&[("organization", organization)])))
+        .map(|template| template.subject(&[("organization", organization)]))
         .unwrap()
         .unwrap()
 }

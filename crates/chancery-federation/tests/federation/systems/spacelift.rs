@@ -181,7 +181,7 @@ fn the_worker_finds_its_token_in_a_file_and_each_phase_its_scope() {
             Arc::new(issuer),
             claims("root", "payments", "read").with_audience(HOST),
         )
-        .with_clock(clock.clone());
+        .with_clock(clock);
     let ask = || {
         let token = fs::read_to_string(&path).unwrap();
         aws::simulate(&policy, &provider, &token, at(NOW))
@@ -208,7 +208,7 @@ fn a_subject_too_long_for_google_is_not_minted_for_it() {
         1
     );
     let long = claims("production-01HZX", &"s".repeat(64), "write");
-    assert!(issuer.issue(&long.clone().with_audience(google)).is_ok());
+    assert!(issuer.issue(&long.with_audience(google)).is_ok());
     let longer = claims(&"p".repeat(40), &"s".repeat(64), "write").with_audience(google);
     assert!(matches!(issuer.issue(&longer), Err(IssueError::Policy(_))));
 }
