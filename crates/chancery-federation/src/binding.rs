@@ -139,7 +139,7 @@ impl Bindings {
                 .iter()
                 .all(|other| other.relying_party != relying_party);
             if is_new {
-                findings.extend(relying_party.check(issuer));
+                findings.extend(relying_party.check_bound(issuer));
             }
         }
         findings

@@ -111,9 +111,17 @@ impl RelyingParty {
         })
     }
 
-    /// Checks the issuer's URL, its keys and its documents, as they are at this moment.
+    /// Checks the issuer's URL, its keys and its documents, as they are at this moment, and whether
+    /// it signs with an algorithm of the relying party's where it is not asked to.
     #[must_use]
     pub fn check(&self, issuer: &Issuer) -> Vec<Finding> {
+        let mut findings = self.check_bound(issuer);
+        findings.extend(check::default_algorithm(self, issuer));
+        findings
+    }
+
+    /// Checks an issuer whose audiences are bound, so that algorithms are chosen for them.
+    pub(crate) fn check_bound(&self, issuer: &Issuer) -> Vec<Finding> {
         check::issuer(self, issuer)
     }
 
@@ -256,7 +264,7 @@ pub enum Certainty {
 pub enum Requirement {
     /// One of these signs the token.
     Algorithms(AlgorithmSet),
-    /// So many keys of a family (RSA, EC) are read.
+    /// So many keys of a family (RSA, EC) are read. A key set has no more than 100 in all.
     KeysOfFamily(usize),
     /// So many keys are read.
     Keys(usize),

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use chancery_core::{Claims, Issuer, IssuerUrl, Jwk, JwkSet, KeyType, TokenType};
+use chancery_core::{Claims, Issuer, IssuerUrl, JwkSet, TokenType};
 use serde_json::Value;
 
 use super::{RelyingParty, Requirement};
 use crate::aws::{SessionTags, SourceIdentity};
-use crate::finding::Finding;
+use crate::finding::{Finding, Severity};
 
 /// How a requirement is broken.
 pub(crate) struct Broken {
@@ -57,6 +57,36 @@ pub(super) fn issuer(relying_party: &RelyingParty, issuer: &Issuer) -> Vec<Findi
             Some(relying_party.finding(rule, broken))
         })
         .collect()
+}
+
+/// Looks at the first key, with which tokens are signed that ask for no algorithm.
+pub(super) fn default_algorithm(relying_party: &RelyingParty, issuer: &Issuer) -> Option<Finding> {
+    let jwks = JwkSet::from_json(issuer.jwks().ok()?.bytes()).ok()?;
+    let default = jwks.keys().first()?.algorithm();
+    let (rule, accepted) =
+        relying_party
+            .rules()
+            .iter()
+            .find_map(|rule| match rule.requirement {
+                Requirement::Algorithms(accepted) => Some((rule, accepted)),
+                _ => None,
+            })?;
+    let has_another = jwks
+        .keys()
+        .iter()
+        .any(|key| accepted.contains(key.algorithm()));
+    if accepted.contains(default) || !has_another {
+        return None;
+    }
+    let broken = Broken {
+        what: format!("tokens are signed with {default} where their claims ask for no other"),
+        mend: "bind the audience to the relying party (Bindings), so that the algorithm is chosen"
+            .into(),
+    };
+    Some(Finding {
+        severity: Severity::Warning,
+        ..relying_party.finding(rule, broken)
+    })
 }
 
 fn unpublished(error: &dyn std::error::Error) -> Finding {
@@ -236,17 +266,6 @@ impl Requirement {
                     "add such a key to the key set, and its algorithm to the issuer's",
                 )
             }
-            Self::KeysOfFamily(most) => {
-                let of = |family: fn(&Jwk) -> bool| keys.iter().filter(|key| family(key)).count();
-                let count = of(is_rsa).max(of(is_ec));
-                if count <= most {
-                    return None;
-                }
-                broken(
-                    format!("{count} keys of one family are published"),
-                    "retire old keys",
-                )
-            }
             Self::Keys(most) if keys.len() > most => broken(
                 format!("{} keys are published", keys.len()),
                 "retire old keys",
@@ -313,14 +332,6 @@ fn has_port(url: &IssuerUrl) -> bool {
         .rsplit(']')
         .next()
         .is_some_and(|end| end.contains(':'))
-}
-
-fn is_rsa(key: &Jwk) -> bool {
-    key.public_key().key_type() == KeyType::Rsa
-}
-
-fn is_ec(key: &Jwk) -> bool {
-    matches!(key.public_key().key_type(), KeyType::Ec(_))
 }
 
 /// The name of a member that an object inside the value has.

@@ -161,8 +161,12 @@ fn algorithms_are_those_of_the_table() {
         error("no published key is for RS256")
     );
     assert_eq!(
-        said_of(RelyingParty::AZURE, &issuer(URL, &[Es256, Rs256])),
+        said_of(RelyingParty::AZURE, &issuer(URL, &[Rs256, Es256])),
         []
+    );
+    assert_eq!(
+        said_of(RelyingParty::AZURE, &issuer(URL, &[Es256, Rs256])),
+        warning("tokens are signed with ES256 where their claims ask for no other")
     );
     assert_eq!(
         said_of(RelyingParty::SNOWFLAKE, &issuer(URL, &[Es256])),
