@@ -12,7 +12,8 @@ token. cfn-lint reads the template.
 Writes one JSON document on standard output:
 
     {"faults": ["iam create-role RoleName: ..."], "lint": ["E3001 ..."],
-     "providers": [...], "roles": {"name": {...}}, "assumed": "arn:..."}
+     "providers": [...], "roles": {"name": {...}}, "assumed": "arn:...",
+     "unknown": ["the operations that moto does not know"]}
 """
 
 import json
@@ -49,10 +50,17 @@ def main():
 def make(calls):
     """Makes the calls, and tells what moto has then."""
     with moto.mock_aws():
+        unknown = set()
         for service, operation, parameters in calls:
             method = getattr(boto3.client(service), operation.replace("-", "_"))
-            response = method(**parameters)
-        return state() | {"assumed": response["AssumedRoleUser"]["Arn"]}
+            try:
+                response = method(**parameters)
+            except NotImplementedError:
+                unknown.add(operation)
+        return state() | {
+            "unknown": sorted(unknown),
+            "assumed": response["AssumedRoleUser"]["Arn"],
+        }
 
 
 def state():

@@ -50,7 +50,7 @@ impl Example {
             ],
         );
         let pattern = template.unwrap().aws_pattern(&[("space", "1")]).unwrap();
-        let provider = Provider::new("111122223333", url(), [audience, "second"]).unwrap();
+        let provider = Provider::new("123456789012", url(), [audience, "second"]).unwrap();
         let provider = provider.with_thumbprint(THUMBPRINT).unwrap();
         let like = TrustPolicy::new(&provider, ManyCustomers)
             .subject_pattern(&pattern)

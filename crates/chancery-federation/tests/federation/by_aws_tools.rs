@@ -5,11 +5,13 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use chancery_core::Algorithm;
 use chancery_federation::aws::{Policy, Setup};
 use serde_json::{Value, json};
 
 use crate::artefacts::Example;
 use crate::commands::Stubs;
+use crate::simulate::{signer, token};
 
 const ACCOUNT: &str = "123456789012";
 
@@ -31,9 +33,12 @@ fn ask(request: &Value) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// The calls of the script, where nothing is there yet.
+/// The calls of the script where nothing is there yet, and then those where all of it is.
 fn calls(setup: &Setup) -> Vec<Value> {
-    let calls = Stubs::new().run(&setup.aws_commands(), false);
+    let stubs = Stubs::new();
+    let script = setup.aws_commands();
+    let mut calls = stubs.run(&script, false);
+    calls.extend(stubs.run(&script, true));
     calls
         .iter()
         .filter(|call| !call[2].starts_with("get-"))
@@ -62,9 +67,17 @@ fn aws_tools_take_what_is_rendered() {
         "space:1:it's \"q\" \\ ${x} straße 😀",
         "https://example.com/?a='b'",
     );
-    let answer = ask(&request(&example.setup, "eyJhbGciOiJFUzI1NiJ9.e30.AA"));
+    let token = token(
+        &signer(Algorithm::Es256, "one"),
+        "https://id.example.com/it's/$HOME/",
+    );
+    let answer = ask(&request(&example.setup, &token));
     assert_eq!(answer["faults"], json!([]));
     assert_eq!(answer["lint"], json!([]));
+    assert_eq!(
+        answer["unknown"],
+        json!(["add-client-id-to-open-id-connect-provider"])
+    );
     let provider = &answer["providers"][0];
     assert_eq!(
         provider["ClientIDList"],

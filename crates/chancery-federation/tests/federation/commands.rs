@@ -115,7 +115,7 @@ fn aws_commands_create_what_is_missing() {
         calls[0][3..],
         [
             "--open-id-connect-provider-arn",
-            "arn:aws:iam::111122223333:oidc-provider/id.example.com/it's/$HOME/"
+            "arn:aws:iam::123456789012:oidc-provider/id.example.com/it's/$HOME/"
         ]
     );
     assert_eq!(

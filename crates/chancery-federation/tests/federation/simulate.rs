@@ -89,13 +89,13 @@ pub(crate) fn denial(outcome: Outcome) -> Denial {
 }
 
 /// A signer of a fresh key of that name.
-fn signer(algorithm: Algorithm, kid: &str) -> Arc<SoftwareSigner> {
+pub(crate) fn signer(algorithm: Algorithm, kid: &str) -> Arc<SoftwareSigner> {
     let key = PrivateKey::generate(algorithm, Engine::Ring).unwrap();
     let signer = SoftwareSigner::new(&key, algorithm, Engine::Ring).unwrap();
     Arc::new(signer.with_kid(kid).unwrap())
 }
 
-fn token(signer: &Arc<SoftwareSigner>, url: &str) -> String {
+pub(crate) fn token(signer: &Arc<SoftwareSigner>, url: &str) -> String {
     let keys = KeySet::new(vec![ScheduledKey::new(
         Arc::clone(signer) as Arc<dyn Signer>,
         Schedule::ALWAYS,

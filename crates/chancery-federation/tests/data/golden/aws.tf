@@ -9,7 +9,7 @@ resource "aws_iam_openid_connect_provider" "issuer" {
 
 resource "aws_iam_role" "deploy_one" {
   name               = "deploy.one"
-  assume_role_policy = "{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\"Principal\":{\"Federated\":\"arn:aws:iam::111122223333:oidc-provider/id.example.com/it's/$HOME/\"},\"Action\":[\"sts:AssumeRoleWithWebIdentity\",\"sts:TagSession\",\"sts:SetSourceIdentity\"],\"Condition\":{\"StringEquals\":{\"id.example.com/it's/$HOME/:aud\":[\"https://example.com/?a=b,c ~0~ 'd'\",\"second\"],\"id.example.com/it's/$HOME/:email\":\"jo@example.com\",\"aws:RequestTag/Project\":\"x y\",\"id.example.com/it's/$HOME/:sub\":\"it's \\\"quoted\\\" \\\\ $HOME $${$}{x} %%{y} `id` *?\\n# stra\\u00dfe \\ud83d\\ude00\"}}}]}"
+  assume_role_policy = "{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\"Principal\":{\"Federated\":\"arn:aws:iam::123456789012:oidc-provider/id.example.com/it's/$HOME/\"},\"Action\":[\"sts:AssumeRoleWithWebIdentity\",\"sts:TagSession\",\"sts:SetSourceIdentity\"],\"Condition\":{\"StringEquals\":{\"id.example.com/it's/$HOME/:aud\":[\"https://example.com/?a=b,c ~0~ 'd'\",\"second\"],\"id.example.com/it's/$HOME/:email\":\"jo@example.com\",\"aws:RequestTag/Project\":\"x y\",\"id.example.com/it's/$HOME/:sub\":\"it's \\\"quoted\\\" \\\\ $HOME $${$}{x} %%{y} `id` *?\\n# stra\\u00dfe \\ud83d\\ude00\"}}}]}"
   tags               = {
     "example.com/cluster" = "a = b"
   }
@@ -23,7 +23,7 @@ resource "aws_iam_role" "deploy_one_" {
     "Statement" = [{
       "Effect" = "Allow"
       "Principal" = {
-        "Federated" = "arn:aws:iam::111122223333:oidc-provider/id.example.com/it's/$HOME/"
+        "Federated" = "arn:aws:iam::123456789012:oidc-provider/id.example.com/it's/$HOME/"
       }
       "Action" = "sts:AssumeRoleWithWebIdentity"
       "Condition" = {
