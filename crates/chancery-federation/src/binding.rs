@@ -14,7 +14,8 @@ use crate::relying_party::{RelyingParty, Requirement};
 /// A token for a bound audience is minted only where its relying party is not certain to refuse
 /// it, and signed with the fastest algorithm that the relying party takes and the issuer has a key
 /// of: with ES256 for AWS where there is such a key, with RS256 for Azure. Rules that are not
-/// certain stop nothing; [`Bindings::check_claims`] tells of them. Audiences that are not bound
+/// certain stop nothing; [`Bindings::check_claims`] tells of them. What depends on the published keys
+/// and documents, [`Bindings::check`] tells: ask it when keys or settings change. Audiences that are not bound
 /// are left alone: [`allowed_audiences`](chancery_core::IssuerBuilder::allowed_audiences) says
 /// which there are.
 ///
