@@ -9,6 +9,7 @@ use chancery_core::{
 };
 use chancery_federation::aws::{SessionTags, SourceIdentity};
 use chancery_federation::{Binding, Bindings, Refused, RelyingParty, Severity};
+use proptest::prelude::*;
 use serde_json::json;
 
 use crate::support::builder;
@@ -249,4 +250,75 @@ fn the_default_lifetime_counts() {
     let terms = bindings.terms(&request).unwrap();
     assert_eq!(terms.longest_token, Some(20_000));
     assert_eq!(terms.algorithms, RelyingParty::AWS.algorithms());
+}
+
+/// Claims of which some break one rule or another.
+fn any_claims() -> impl Strategy<Value = Claims> {
+    let audience = prop_oneof![
+        Just("aud".to_owned()),
+        "[a-z]{250,260}",
+        Just(AZURE.to_owned())
+    ];
+    let audiences = prop::collection::vec(audience, 0..3);
+    let party = prop::option::of(prop_oneof![
+        Just("aud".to_owned()),
+        Just("other".to_owned())
+    ]);
+    let subject = prop_oneof![
+        "[a-z]{1,8}",
+        "[a-z]{120,135}",
+        "[ä-ö]{60,70}",
+        "[a-z]{595,605}"
+    ];
+    let lifetime = prop::option::of(1_u64..200_000);
+    let email = prop::option::of(any::<bool>());
+    let private = prop_oneof![
+        Just(json!({})),
+        Just(json!({"act": {"sub": "root"}})),
+        Just(json!({"https://aws.amazon.com/tags": {"principal_tags": {"a": ["b"]}}})),
+        Just(json!({"https://aws.amazon.com/tags": {"principal_tags": {"aws:a": ["b"]}}})),
+        Just(json!({"https://aws.amazon.com/source_identity": "a"})),
+    ];
+    (subject, audiences, party, lifetime, email, private).prop_map(
+        |(subject, audiences, party, lifetime, email, private)| {
+            let mut claims = Claims::new(subject);
+            for audience in audiences {
+                claims = claims.with_audience(audience);
+            }
+            if let Some(party) = party {
+                claims = claims.with_authorized_party(party);
+            }
+            if let Some(lifetime) = lifetime {
+                claims = claims.with_lifetime(Duration::from_secs(lifetime));
+            }
+            if let Some(verified) = email {
+                claims = claims.with_email("a@example.com", verified);
+            }
+            claims.with_private_claims(&private).unwrap()
+        },
+    )
+}
+
+proptest! {
+    /// What the check of claims calls an error is not minted, and what it does not is.
+    #[test]
+    fn the_check_of_claims_and_the_policy_agree(
+        claims in any_claims(),
+        which in 0..RelyingParty::ALL.len(),
+        allows_tags in any::<bool>(),
+    ) {
+        let mut binding = Binding::new("aud", RelyingParty::ALL[which]);
+        if allows_tags {
+            binding = binding.allow_session_tags().allow_source_identity();
+        }
+        let bindings = Bindings::new([binding]);
+        let has_error = bindings
+            .check_claims(&claims)
+            .iter()
+            .any(|finding| finding.severity == Severity::Error);
+        let url = chancery_core::IssuerUrl::parse("https://id.example.com").unwrap();
+        let lifetime = claims.lifetime().unwrap_or(Duration::from_secs(900));
+        let terms = bindings.terms(&TokenRequest::new(&url, &claims, lifetime));
+        prop_assert_eq!(terms.is_err(), has_error, "{:?}", terms);
+    }
 }
