@@ -84,16 +84,6 @@ impl Binding {
         self.relying_party
     }
 
-    /// Whether the token is meant for this audience.
-    fn is_meant(&self, claims: &Claims) -> bool {
-        claims.audiences().contains(&self.audience) || self.is_authorized_party(claims)
-    }
-
-    fn is_authorized_party(&self, claims: &Claims) -> bool {
-        self.relying_party.reads_authorized_party()
-            && claims.authorized_party() == Some(&self.audience)
-    }
-
     /// The claims that the audience did not opt in to.
     fn unwanted(&self, claims: &Claims) -> Option<Finding> {
         let is_aws = self.relying_party == RelyingParty::AWS;
@@ -121,10 +111,13 @@ impl Binding {
 impl Bindings {
     /// These audiences and their relying parties. An audience may have several.
     pub fn new(bindings: impl IntoIterator<Item = Binding>) -> Self {
-        Self(bindings.into_iter().collect())
+        let mut bindings: Vec<Binding> = bindings.into_iter().collect();
+        // A service may have an audience for each of its tenants, and they are found by halving.
+        bindings.sort_by(|one, other| one.audience.cmp(&other.audience));
+        Self(bindings)
     }
 
-    /// The bindings.
+    /// The bindings, in the order of their audiences.
     #[must_use]
     pub fn bindings(&self) -> &[Binding] {
         &self.0
@@ -151,7 +144,7 @@ impl Bindings {
     #[must_use]
     pub fn check_claims(&self, claims: &Claims) -> Vec<Finding> {
         let mut findings = Vec::new();
-        for binding in self.0.iter().filter(|binding| binding.is_meant(claims)) {
+        for binding in self.meant(claims) {
             findings.extend(binding.unwanted(claims));
             for rule in binding.relying_party.rules() {
                 if self.is_bound_party(binding.relying_party, &rule.requirement, claims) {
@@ -166,6 +159,32 @@ impl Bindings {
 }
 
 impl Bindings {
+    /// The bindings of the token's audiences, and of its `azp` where that is read.
+    fn meant<'a>(&'a self, claims: &'a Claims) -> impl Iterator<Item = &'a Binding> {
+        let audiences = claims.audiences();
+        let party = claims
+            .authorized_party()
+            .filter(|party| audiences.iter().all(|audience| audience != party));
+        let by_party = party
+            .into_iter()
+            .flat_map(|party| self.of(party))
+            .filter(|binding| binding.relying_party.reads_authorized_party());
+        audiences
+            .iter()
+            .flat_map(|audience| self.of(audience))
+            .chain(by_party)
+    }
+
+    /// The bindings of an audience.
+    fn of(&self, audience: &str) -> impl Iterator<Item = &Binding> {
+        let start = self
+            .0
+            .partition_point(|binding| *binding.audience < *audience);
+        self.0[start..]
+            .iter()
+            .take_while(move |binding| *binding.audience == *audience)
+    }
+
     /// Whether `azp`, which the relying party reads instead of `aud`, is a client id that is bound
     /// to it as well.
     fn is_bound_party(
@@ -175,8 +194,9 @@ impl Bindings {
         claims: &Claims,
     ) -> bool {
         matches!(requirement, Requirement::AuthorizedPartyFirst)
-            && self.0.iter().any(|binding| {
-                binding.relying_party == relying_party && binding.is_authorized_party(claims)
+            && claims.authorized_party().is_some_and(|party| {
+                self.of(party)
+                    .any(|binding| binding.relying_party == relying_party)
             })
     }
 }
@@ -187,7 +207,7 @@ impl TokenPolicy for Bindings {
     fn terms(&self, request: &TokenRequest<'_>) -> Result<TokenTerms, PolicyError> {
         let mut terms = TokenTerms::default();
         let claims = request.claims;
-        for binding in self.0.iter().filter(|binding| binding.is_meant(claims)) {
+        for binding in self.meant(claims) {
             let refused = |finding| {
                 PolicyError::new(Refused {
                     audience: binding.audience.clone(),

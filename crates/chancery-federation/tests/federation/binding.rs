@@ -252,6 +252,32 @@ fn the_default_lifetime_counts() {
     assert_eq!(terms.algorithms, RelyingParty::AWS.algorithms());
 }
 
+#[test]
+fn each_of_many_audiences_has_its_relying_party() {
+    let relying_parties = [RelyingParty::AWS, RelyingParty::AZURE, RelyingParty::VAULT];
+    let many = (0..10_000).rev().map(|number| {
+        let relying_party = relying_parties[number % 3];
+        Binding::new(format!("{number}.app.example.com"), relying_party)
+    });
+    // One audience may be read by two.
+    let twice = Binding::new("7.app.example.com", RelyingParty::AZURE);
+    let issuer = builder("https://id.example.com", &[EdDsa, Es256, Rs256])
+        .token_policy(Arc::new(Bindings::new(many.chain([twice]))))
+        .build()
+        .unwrap();
+    for number in [0, 1, 2, 7, 8, 4999, 9998, 9999] {
+        let expected = match number {
+            7 => "RS256",
+            _ => ["ES256", "RS256", "ES256"][number % 3],
+        };
+        let claims = to(&format!("{number}.app.example.com"));
+        assert_eq!(algorithm(&issuer, &claims), expected, "{number}");
+    }
+    for unbound in ["10000.app.example.com", "0", "zzz"] {
+        assert_eq!(algorithm(&issuer, &to(unbound)), "EdDSA", "{unbound}");
+    }
+}
+
 /// Claims of which some break one rule or another.
 fn any_claims() -> impl Strategy<Value = Claims> {
     let audience = prop_oneof![
