@@ -85,6 +85,8 @@ fn patterns_and_subjects_go_together() {
         ("space:2:branch:main", false),
         ("fixed:*?${$}{x}", true),
         ("fixed:ab${$}{x}", false),
+        ("fixed:ab?${$}{x}", false),
+        ("fixed:*b${$}{x}", false),
     ] {
         assert_eq!(
             lets_in(&policy, &provider, json!({"sub": subject})),
