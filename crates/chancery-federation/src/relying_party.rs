@@ -272,6 +272,8 @@ pub enum Requirement {
     FirstKey,
     /// The key that signs carries its certificate (`x5c`).
     Certificate,
+    /// A JWKS that is uploaded, and not fetched, has no certificates (`x5c`).
+    PlainUpload,
     /// Keys of other algorithms make it refuse the whole JWKS.
     OnlyKeysOf(AlgorithmSet),
     /// The header and the JWKS name the key. The library always does.
@@ -390,6 +392,7 @@ impl fmt::Display for Requirement {
             Self::Keys(most) => write!(f, "reads {most} keys"),
             Self::FirstKey => f.write_str("reads only the first key of a JWKS"),
             Self::Certificate => f.write_str("takes only keys with their certificate (x5c)"),
+            Self::PlainUpload => f.write_str("refuses an uploaded JWKS with certificates (x5c)"),
             Self::OnlyKeysOf(algorithms) => {
                 write!(f, "is safe only with keys of {algorithms} in the JWKS")
             }

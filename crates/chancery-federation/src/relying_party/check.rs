@@ -289,6 +289,12 @@ impl Requirement {
                 "the first published key has no certificate",
                 "add one with ScheduledKey::with_certificate_chain",
             ),
+            Self::PlainUpload if keys.iter().any(|key| !key.certificate_chain().is_empty()) => {
+                broken(
+                    "a published key has a certificate",
+                    "let Google fetch the JWKS, or upload one without x5c",
+                )
+            }
             Self::UniqueKeyIds => {
                 let named = keys.iter().find(|key| key.kid() != key.thumbprint())?;
                 broken(

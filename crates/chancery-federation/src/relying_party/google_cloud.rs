@@ -20,6 +20,7 @@ pub(super) const GOOGLE_CLOUD: RelyingParty = RelyingParty {
             STS,
         ),
         Rule::must(Requirement::KeyId, STS),
+        Rule::should(Requirement::PlainUpload, Verified, PROVIDER),
         Rule::must(Requirement::Https, PROVIDER),
         Rule::must(
             Requirement::Claims(&["iss", "iat", "exp", "sub", "aud"]),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chancery_core::Algorithm::{Ed25519, EdDsa, Es256, Ps256, Rs256};
 use chancery_core::{
-    Algorithm, AlgorithmSet, Claims, Issuer, IssuerUrl, KeySet, ProviderMetadata, Schedule,
+    Algorithm, AlgorithmSet, Claims, Issuer, IssuerUrl, Jwk, KeySet, ProviderMetadata, Schedule,
     ScheduledKey,
 };
 use chancery_federation::aws::{SessionTags, SourceIdentity};
@@ -286,6 +286,35 @@ fn keys_and_documents_are_held_to_their_limits() {
     assert_eq!(
         said_of(RelyingParty::CEPH_16, &issuer),
         error("the first published key has no certificate")
+    );
+}
+
+#[test]
+fn certificates_please_old_ceph_and_no_upload() {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../chancery-core/tests/data/p256-certificate.der"
+    );
+    // The key of the certificate.
+    let jwk = Jwk::from_json(
+        br#"{"kty":"EC","crv":"P-256","x":"C7brFWFufX-Y4BDUjA7KmrjOAlZJnYAxkxE0tI-eRP4","y":"uXPB47A3ea7bfRdGL48xJwN9q79Bw1RaX7cl4SPSN7k"}"#,
+    )
+    .unwrap();
+    let key = ScheduledKey::without_signer(jwk, Schedule::ALWAYS)
+        .with_certificate_chain(vec![std::fs::read(path).unwrap()])
+        .unwrap();
+    let at = IssuerUrl::parse("https://id.example.com/protocol/openid-connect/certs").unwrap();
+    let issuer = Issuer::builder(
+        IssuerUrl::parse(URL).unwrap(),
+        KeySet::new(vec![key]).unwrap(),
+    )
+    .jwks_uri(at)
+    .build()
+    .unwrap();
+    assert_eq!(said_of(RelyingParty::CEPH_16, &issuer), []);
+    assert_eq!(
+        said_of(RelyingParty::GOOGLE_CLOUD, &issuer),
+        warning("a published key has a certificate")
     );
 }
 
