@@ -18,8 +18,8 @@ pub trait Device: fmt::Debug + Send + Sync + 'static {
     ///
     /// It must see to it that exactly one key matches, and that it is the one whose public half
     /// was published; another one is [`DeviceErrorKind::KeyChanged`]. Only one thread of a signer
-    /// is in this method at a time, and none is once it has reported
-    /// [`DeviceErrorKind::WrongPin`].
+    /// is in this method at a time, unless one has been in it for longer than the signer's deadline,
+    /// and none comes once it has reported [`DeviceErrorKind::WrongPin`].
     ///
     /// # Errors
     /// [`DeviceError`], whose kind decides whether another try makes sense.

@@ -25,7 +25,8 @@ pub enum Event<'a> {
         /// What the device said, causes included.
         error: &'a str,
     },
-    /// The device's library or connection was started afresh.
+    /// The device's library or connection was started afresh, now or just before by another signer
+    /// that shares it.
     Reset,
     /// The device's library or connection could not be started afresh.
     #[non_exhaustive]

@@ -20,13 +20,14 @@ pub struct Health {
     pub workers: usize,
     /// The number of workers that have a session with the device.
     pub sessions: usize,
-    /// The number of those whose device is still at a call whose deadline has passed.
+    /// The number of workers whose device is still at a call whose deadline has passed, be it to sign
+    /// or to open a session.
     pub overdue: usize,
     /// The device's last error, and how long ago it was; `None` when there was none.
     pub last_error: Option<(String, Duration)>,
     /// Calls that ended with a signature.
     pub signed: u64,
-    /// Calls that reached their deadline.
+    /// Calls that reached their deadline, whatever the reason.
     pub timed_out: u64,
     /// Calls refused because the queue was full.
     pub busy: u64,
@@ -34,7 +35,7 @@ pub struct Health {
     pub failed: u64,
     /// Signatures of the device that did not verify, and were withheld.
     pub withheld: u64,
-    /// Resets of the device's library or connection.
+    /// Resets of the device's library or connection, by this signer or just before by another.
     pub resets: u64,
     /// The mean time from a call to its signature; zero when there is none yet.
     pub mean_latency: Duration,
@@ -50,8 +51,8 @@ pub enum State {
     Ready,
     /// No worker has a session. They keep trying, and calls wait until their deadline.
     Recovering,
-    /// Every session there is hangs in a call whose deadline has passed. Calls wait until their
-    /// deadline.
+    /// No worker has a session whose device answers, and at least one hangs in a call whose deadline
+    /// has passed. Calls wait until their deadline.
     Hung,
     /// The device has another key in the place of the published one, or can no longer sign with
     /// it. Calls are refused at once, while workers keep trying.
@@ -109,10 +110,13 @@ impl Record {
     pub(crate) fn not_signed(&self, kind: SignErrorKind) {
         let count = match kind {
             SignErrorKind::Busy => &self.busy,
-            SignErrorKind::Timeout => &self.timed_out,
             _ => &self.failed,
         };
         count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn timed_out(&self) {
+        self.timed_out.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn error(&self, error: &str) {

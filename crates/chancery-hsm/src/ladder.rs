@@ -29,8 +29,8 @@ const RESET_INTERVAL: Duration = Duration::from_millis(200);
 pub(crate) struct Ladder {
     state: Mutex<State>,
     changed: Condvar,
-    /// Held by the one worker that is opening a session or resetting the device.
-    opening: Mutex<()>,
+    /// How long one worker opens a session, or resets the device, before others may.
+    patience: Duration,
 }
 
 #[derive(Debug)]
@@ -49,6 +49,12 @@ struct State {
     /// Nothing is tried any more.
     is_closed: bool,
     running: usize,
+    /// The try that a worker is at, and since when.
+    under_way: Option<(u64, Instant)>,
+    /// The number of tries so far.
+    tries: u64,
+    /// The number of tries that did not return in time, and have not yet.
+    overdue: usize,
 }
 
 /// What comes after a failed try.
@@ -68,7 +74,7 @@ pub(crate) enum FirstTry {
 }
 
 impl Ladder {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(patience: Duration) -> Self {
         let now = Instant::now();
         Self {
             state: Mutex::new(State {
@@ -81,35 +87,42 @@ impl Ladder {
                 trouble: None,
                 is_closed: false,
                 running: 0,
+                under_way: None,
+                tries: 0,
+                overdue: 0,
             }),
             changed: Condvar::new(),
-            opening: Mutex::new(()),
+            patience,
         }
     }
 
-    /// Waits for the time of the next try, and runs it, while no other worker is at one. `None`
-    /// when nothing is tried any more.
+    /// Waits for the time of the next try, and runs it, while no other worker is at one, unless that
+    /// one hangs. `None` when nothing is tried any more.
     pub(crate) fn climb<T>(&self, attempt: impl FnOnce() -> T) -> Option<T> {
+        let mut state = lock(&self.state);
         loop {
-            let mut state = lock(&self.state);
-            loop {
-                if state.is_closed {
-                    return None;
-                }
-                let pause = state.next_try.saturating_duration_since(Instant::now());
-                if pause.is_zero() {
-                    break;
-                }
-                state = wait(&self.changed, state, Some(pause));
+            if state.is_closed {
+                return None;
             }
-            drop(state);
-            let _alone = lock(&self.opening);
-            // The worker before may have failed, or been told to give up.
-            let state = lock(&self.state);
-            if !state.is_closed && state.next_try <= Instant::now() {
+            let now = Instant::now();
+            let from = match state.under_way {
+                Some((_, since)) => state.next_try.max(since + self.patience),
+                None => state.next_try,
+            };
+            let pause = from.saturating_duration_since(now);
+            if pause.is_zero() {
+                state.overdue += usize::from(state.under_way.is_some());
+                state.tries += 1;
+                let number = state.tries;
+                state.under_way = Some((number, now));
                 drop(state);
+                let _end = Attempt {
+                    ladder: self,
+                    number,
+                };
                 return Some(attempt());
             }
+            state = wait(&self.changed, state, Some(pause));
         }
     }
 
@@ -165,7 +178,7 @@ impl Ladder {
         state.failures += 1;
         state.next_try = now + pause;
         let is_down = state.sessions <= overdue;
-        if !state.is_closed && (is_down || trouble.is_final()) {
+        if is_down && !state.is_closed {
             state.trouble = Some(trouble.clone());
         }
         // A signer whose first try failed is never used.
@@ -208,10 +221,12 @@ impl Ladder {
         })
     }
 
-    /// The number of sessions, and why there is none.
-    pub(crate) fn sessions(&self) -> (usize, Option<Trouble>) {
+    /// The number of sessions, that of tries to open one that hang, and why there is none.
+    pub(crate) fn sessions(&self) -> (usize, usize, Option<Trouble>) {
         let state = lock(&self.state);
-        (state.sessions, state.trouble.clone())
+        let hangs = |(_, since): (u64, Instant)| since.elapsed() >= self.patience;
+        let overdue = state.overdue + usize::from(state.under_way.is_some_and(hangs));
+        (state.sessions, overdue, state.trouble.clone())
     }
 
     /// Waits for the outcome of the first try.
@@ -260,5 +275,24 @@ impl Ladder {
             }
             state = wait(&self.changed, state, Some(left));
         }
+    }
+}
+
+/// A try that a worker is at. It ends when this is dropped.
+struct Attempt<'a> {
+    ladder: &'a Ladder,
+    number: u64,
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        let mut state = lock(&self.ladder.state);
+        match state.under_way {
+            Some((number, _)) if number == self.number => state.under_way = None,
+            // Another worker went on without this one.
+            _ => state.overdue -= 1,
+        }
+        drop(state);
+        self.ladder.changed.notify_all();
     }
 }

@@ -61,7 +61,7 @@ impl HsmOptions {
     }
 
     /// Sets how many signatures may wait for a worker before calls are refused as
-    /// [`Busy`](chancery_core::SignErrorKind::Busy).
+    /// [`Busy`](chancery_core::SignErrorKind::Busy). With 0 every call is refused.
     #[must_use]
     pub const fn with_queue_capacity(mut self, signatures: usize) -> Self {
         self.queue_capacity = signatures;
@@ -80,8 +80,9 @@ impl HsmOptions {
         self
     }
 
-    /// Sets what is called with each [`Event`]. It runs on the signer's threads and holds up the
-    /// one that it runs on, so it should return at once. Should it panic, the signer goes on.
+    /// Sets what is called with each [`Event`]. It runs on the signer's threads, or on that of a
+    /// caller who is refused, and holds up the one that it runs on, so it should return at once;
+    /// it must not sign. Deadlines are kept even if it hangs. A panic of it is swallowed. Should it panic, the signer goes on.
     #[must_use]
     pub fn on_event(mut self, hook: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
         self.hook = Some(Box::new(hook));

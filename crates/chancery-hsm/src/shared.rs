@@ -1,6 +1,7 @@
 //! What the threads of one signer share.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::{Duration, Instant};
 
 use chancery_core::{Algorithm, Jwk, SignError, SignErrorKind, Signature};
@@ -26,7 +27,7 @@ impl Shared {
     pub(crate) fn new(verifying_key: VerifyingKey, options: HsmOptions) -> Self {
         Self {
             queue: Queue::new(options.workers.get(), options.queue_capacity),
-            ladder: Ladder::new(),
+            ladder: Ladder::new(options.deadline),
             record: Record::default(),
             options,
             verifying_key,
@@ -94,24 +95,39 @@ impl Shared {
         self.report(&Event::Latched { error });
     }
 
-    /// Tells callers that their deadline has passed, until the queue is closed and empty.
-    pub(crate) fn watch_deadlines(&self) {
+    /// Tells callers that their deadline has passed, until the queue is closed and empty. What is to
+    /// be reported is left to another thread, since a hook may hang, and is dropped when that one
+    /// falls behind.
+    pub(crate) fn watch_deadlines(&self, reports: &SyncSender<SignErrorKind>) {
         while let Some(expired) = self.queue.expired() {
-            self.none_signed(expired, &self.ladder.deadline_passed());
+            let trouble = self.ladder.deadline_passed();
+            for ticket in expired {
+                self.record.timed_out();
+                ticket.completer.complete(Err(trouble.error()));
+                let _ = reports.try_send(trouble.kind());
+            }
+        }
+    }
+
+    /// Reports calls that reached their deadline, until nobody watches deadlines any more.
+    pub(crate) fn report_deadlines(&self, reports: &Receiver<SignErrorKind>) {
+        for kind in reports {
+            self.report_not_signed(kind);
         }
     }
 
     pub(crate) fn health(&self) -> Health {
         let overdue = self.queue.overdue();
-        let (sessions, trouble) = self.ladder.sessions();
+        let (sessions, overdue_tries, trouble) = self.ladder.sessions();
         let state = match trouble {
             Some(trouble) if trouble.is_final() => State::Latched,
             Some(trouble) if trouble.refuses() => State::Refusing,
             _ if sessions > overdue => State::Ready,
-            _ if sessions > 0 => State::Hung,
+            _ if overdue + overdue_tries > 0 => State::Hung,
             _ => State::Recovering,
         };
         let workers = self.options.workers.get();
+        let overdue = overdue + overdue_tries;
         self.record
             .health(state, self.queue.depth(), workers, sessions, overdue)
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::Future as _;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -24,6 +24,9 @@ use crate::worker;
 /// How long after its deadline a call gives up by itself, should the thread that watches deadlines
 /// not have told it.
 const GRACE: Duration = Duration::from_millis(20);
+
+/// How many reports of calls that reached their deadline may wait for a hook.
+const MOST_REPORTS: usize = 1024;
 
 /// How long a signer that is dropped waits for its workers to close their sessions.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -87,8 +90,13 @@ impl HsmSigner {
 
     fn start_watchdog(&self) -> Result<(), SignError> {
         let shared = Arc::clone(&self.shared);
+        let (reports, reported) = mpsc::sync_channel(MOST_REPORTS);
         start("chancery-hsm-deadlines".to_owned(), move || {
-            shared.watch_deadlines();
+            shared.watch_deadlines(&reports);
+        })?;
+        let shared = Arc::clone(&self.shared);
+        start("chancery-hsm-reports".to_owned(), move || {
+            shared.report_deadlines(&reported);
         })
     }
 

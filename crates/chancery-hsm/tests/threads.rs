@@ -76,7 +76,7 @@ fn a_signer_that_works() {
         }
     });
     eventually("eight sessions", || signer.health().sessions == 8);
-    assert_idle(9);
+    assert_idle(10);
     drop(signer);
     assert_none_left();
 }
@@ -113,14 +113,14 @@ fn a_signer_whose_opening_hung() {
 
 fn a_signer_that_hung() {
     let device = Scripted::new();
-    let signer = device.signer(workers(2).with_deadline(Duration::from_millis(100)));
+    let signer = device.signer(workers(2).with_deadline(Duration::from_secs(1)));
     eventually("two sessions", || signer.health().sessions == 2);
     device.always(Step::Sign, Act::Hang);
     let pending: Vec<_> = (0..4).map(|_| begin(&signer, "a.b")).collect();
     for pending in pending {
         assert!(block_on(pending).is_err());
     }
-    assert_idle(3);
+    assert_idle(4);
     drop(signer);
     // The two that hang; nobody's deadline is left to watch.
     assert_idle(2);
@@ -131,13 +131,13 @@ fn a_signer_that_hung() {
 
 fn a_signer_whose_device_is_down() {
     let device = Scripted::new();
-    let signer = device.signer(workers(8).with_deadline(Duration::from_millis(100)));
+    let signer = device.signer(workers(8).with_deadline(Duration::from_secs(1)));
     eventually("eight sessions", || signer.health().sessions == 8);
     device.always(Step::Open, Act::Fail(DeviceErrorKind::Failed));
     device.always(Step::Sign, Act::Fail(DeviceErrorKind::Failed));
     let _ = callers(16, |_| sign(&signer, "a.b").is_err());
     eventually("it is down", || signer.health().sessions == 0);
-    assert_idle(9);
+    assert_idle(10);
     drop(signer);
     assert_none_left();
 }

@@ -72,7 +72,7 @@ impl TokenDevice {
             reason,
         };
         let halves = halves.map_err(unusable)?;
-        if !halves.contains(jwk.public_key()) {
+        if !halves.keys.contains(jwk.public_key()) {
             return Err(Pkcs11Error::KeyChanged {
                 expected: jwk.thumbprint(),
                 found: key.name(),

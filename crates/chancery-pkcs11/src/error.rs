@@ -87,6 +87,15 @@ pub enum Pkcs11Error {
         /// Those that match.
         found: Vec<String>,
     },
+    /// The token has the private key more than once.
+    Copies {
+        /// The key, by its thumbprint.
+        kid: String,
+        /// The token.
+        token: String,
+        /// The copies.
+        found: Vec<String>,
+    },
     /// The key cannot sign tokens.
     UnusableKey {
         /// The key.
@@ -157,10 +166,18 @@ pub enum Pkcs11Error {
 }
 
 impl Pkcs11Error {
+    /// Whether a session was lost on the way, so that all may be well in another one.
+    pub(crate) fn is_of_session(&self) -> bool {
+        match self {
+            Self::Module(error) | Self::DestroyedPartly { error, .. } => error.is_of_session(),
+            _ => false,
+        }
+    }
+
     /// Whether it may be that the device went away and came back, which the module has not noticed.
     pub(crate) fn may_be_stale(&self) -> bool {
         match self {
-            Self::Module(error) => error.is_of_device(),
+            Self::Module(error) | Self::DestroyedPartly { error, .. } => error.is_of_device(),
             Self::NoToken { found, .. } => found.is_empty(),
             Self::SelfTest { device_failed, .. } => *device_failed,
             _ => false,
@@ -236,6 +253,19 @@ impl fmt::Display for Pkcs11Error {
             } => {
                 write!(f, "several private keys match on {token}: wanted {wanted}")?;
                 list(f, "name one of them by both label and id", "none", found)
+            }
+            Self::Copies { kid, token, found } => {
+                write!(
+                    f,
+                    "{token} has the private key of thumbprint {kid} more than once, and only one \
+                     key is destroyed at a time"
+                )?;
+                list(
+                    f,
+                    "destroy by hand those that are not wanted of",
+                    "none",
+                    found,
+                )
             }
             Self::UnusableKey { key, reason } => write!(f, "{key} cannot be used: {reason}"),
             Self::Extractable { key } => write!(

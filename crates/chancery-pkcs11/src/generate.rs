@@ -1,19 +1,23 @@
 //! Making keys on a token, and destroying them.
 
+use std::cell::{Cell, RefCell};
+
 use chancery_core::{Curve, Jwk, PublicKey};
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, ObjectHandle};
+use cryptoki::session::SessionState;
 use cryptoki::types::Ulong;
 
 use crate::error::Pkcs11Error;
 use crate::key_object::{
-    KeyObject, KeySelector, PublicKeyObject, default_algorithm, describe_private_keys,
-    private_keys, public_keys,
+    KeySelector, PublicKeyObject, default_algorithm, describe_private_keys, private_keys,
+    public_keys,
 };
-use crate::key_session::prove;
+use crate::key_session::{Which, prove_any};
 use crate::module::{Access, ModuleSession};
 use crate::module_error::{CallError, ModuleError};
 use crate::public_half::TokenCurve;
+use crate::selector::FoundToken;
 use crate::token::Token;
 use crate::token_key::TokenKey;
 
@@ -67,7 +71,12 @@ impl Token {
                 id
             }
         };
-        self.despite_restarts(|| self.generate_once(key_pair, label, &id))
+        let selector = KeySelector {
+            label: Some(label.to_owned()),
+            id: Some(id),
+        };
+        self.make(key_pair, &selector)?;
+        self.keep(&selector)
     }
 
     /// Destroys the key pair whose public half has this thumbprint (RFC 7638), the `kid` of its
@@ -77,134 +86,234 @@ impl Token {
     /// something first. Certificates are left alone.
     ///
     /// # Errors
-    /// [`Pkcs11Error::NoKey`] when there is no such key, [`Pkcs11Error::SeveralKeys`] when several
-    /// private keys may be it, [`Pkcs11Error::SelfTest`] when it is another key after all,
+    /// [`Pkcs11Error::NoKey`] when there is no such key, [`Pkcs11Error::Copies`] when the token has
+    /// it more than once, [`Pkcs11Error::SelfTest`] when it is another key after all,
     /// [`Pkcs11Error::DestroyedPartly`] when the public half is left.
     pub fn destroy(&self, kid: &str) -> Result<(), Pkcs11Error> {
-        self.despite_restarts(|| self.destroy_once(kid))
-    }
-
-    fn generate_once(
-        &self,
-        key_pair: KeyPair,
-        label: &str,
-        id: &[u8],
-    ) -> Result<TokenKey, Pkcs11Error> {
-        let (session, found) = self.session(Access::ReadWrite)?;
-        let taken = taken(&session, label, id)?;
-        if !taken.is_empty() {
-            return Err(Pkcs11Error::Taken {
-                token: found.name,
-                found: taken,
-            });
+        let begun = RefCell::new(None);
+        let attempt = || self.destroy_once(kid, &begun);
+        let mut outcome = self.despite_restarts(attempt);
+        // Whatever the token said, it may have destroyed a half. If it has not, it says so again.
+        for _half in 0..2 {
+            if outcome.is_err() && begun.borrow().is_some() {
+                outcome = attempt();
+            }
         }
-        let (public, private) = generate_pair(&session, key_pair, label, id)?;
-        let selector = KeySelector {
-            label: Some(label.to_owned()),
-            id: Some(id.to_vec()),
-        };
-        self.keep(&session, &selector, public, private)
+        outcome
     }
 
-    fn destroy_once(&self, kid: &str) -> Result<(), Pkcs11Error> {
-        let (session, found) = self.session(Access::ReadWrite)?;
-        let all = private_keys(&session, &KeySelector::default())?;
-        let mut matching = Vec::new();
-        for key in &all {
-            for half in key.public_halves(&session)?.unwrap_or_default() {
-                let algorithm = default_algorithm(half.key_type());
-                if Jwk::new(algorithm, half.clone()).is_ok_and(|jwk| jwk.thumbprint() == kid) {
-                    matching.push((key, half));
+    /// Has the token make a key pair, if it has none of that label or id.
+    fn make(&self, key_pair: KeyPair, selector: &KeySelector) -> Result<(), Pkcs11Error> {
+        let begun = Cell::new(false);
+        let made = self.despite_restarts(|| {
+            let (session, found) = self.session(Access::ReadWrite)?;
+            // It may have failed only to say that it made it.
+            if begun.get() && is_there(&session, selector)? {
+                return Ok(());
+            }
+            let taken = taken(&session, selector)?;
+            if !taken.is_empty() {
+                if !begun.get() {
+                    return Err(Pkcs11Error::Taken {
+                        token: found.name,
+                        found: taken,
+                    });
                 }
+                // Half a key pair is of no use, and in the way of another try.
+                self.destroy_made(selector);
+            }
+            begun.set(true);
+            generate_pair(&session, key_pair, selector)
+        });
+        match made {
+            Err(error) if begun.get() => {
+                let left_behind = self.destroy_made(selector);
+                Err(if left_behind.is_empty() {
+                    error
+                } else {
+                    Pkcs11Error::Generated {
+                        reason: error.to_string(),
+                        left_behind,
+                    }
+                })
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Keeps a key pair that was generated if it is safe to use, and destroys it otherwise.
+    fn keep(&self, selector: &KeySelector) -> Result<TokenKey, Pkcs11Error> {
+        let checked = self.despite_restarts(|| self.check_generated(selector));
+        let reason = match checked {
+            Ok(Ok(key)) => return Ok(key),
+            Ok(Err(reason)) => reason,
+            Err(error) => error.to_string(),
+        };
+        Err(Pkcs11Error::Generated {
+            reason,
+            left_behind: self.destroy_made(selector),
+        })
+    }
+
+    /// Reads back what was generated, or tells what is not safe about it. It is looked for anew,
+    /// since the session that it was generated in may be lost by now.
+    fn check_generated(
+        &self,
+        selector: &KeySelector,
+    ) -> Result<Result<TokenKey, String>, Pkcs11Error> {
+        let (session, _) = self.session(Access::ReadOnly)?;
+        let mut keys = private_keys(&session, selector)?;
+        let (Some(key), None) = (keys.next().transpose()?, keys.next().transpose()?) else {
+            return Ok(Err("it is not found by its label and id".to_owned()));
+        };
+        drop(keys);
+        if key.is_extractable {
+            return Ok(Err(
+                "it is extractable, although it was not to be".to_owned()
+            ));
+        }
+        if let Err(reason) = key.check_use() {
+            return Ok(Err(reason.to_string()));
+        }
+        let halves = match key.public_halves(&session)? {
+            Ok(halves) => halves,
+            Err(reason) => return Ok(Err(reason.to_string())),
+        };
+        let proven = prove_any(self, Which::Selected(selector), &key, &halves.keys)?;
+        let half = proven.jwk.public_key().clone();
+        Ok(TokenKey::new(&key, half).map_err(|error| error.to_string()))
+    }
+
+    /// Destroys what was generated; tells what could not be.
+    fn destroy_made(&self, selector: &KeySelector) -> Vec<String> {
+        let mut left_behind = Vec::new();
+        // Whatever the token said the first time, it may have done it. If it has not, it says so
+        // again.
+        for _ in 0..2 {
+            let outcome = self.despite_restarts(|| self.destroy_made_once(selector));
+            left_behind = outcome
+                .unwrap_or_else(|error| vec![format!("{selector}, if it is there: {error}")]);
+            if left_behind.is_empty() {
+                break;
             }
         }
-        let wanted = format!("the key of thumbprint {kid}");
-        let (key, half) = match matching.as_slice() {
-            [(key, half)] => (*key, half),
-            [] => {
-                return Err(Pkcs11Error::NoKey {
-                    wanted,
-                    token: found.name,
-                    found: describe_private_keys(&session, &KeySelector::default())?,
-                    is_logged_in: self.has_pin(),
-                });
+        left_behind
+    }
+
+    fn destroy_made_once(&self, selector: &KeySelector) -> Result<Vec<String>, Pkcs11Error> {
+        let (session, _) = self.session(Access::ReadWrite)?;
+        let mut left_behind = Vec::new();
+        for (half, handle) in made(&session, selector)? {
+            let Err(error) = session.call(|session| session.destroy_object(handle)) else {
+                continue;
+            };
+            let error = ModuleError::from(error);
+            if error.is_of_device() || error.is_of_session() {
+                return Err(Pkcs11Error::Module(error));
             }
-            several => {
-                return Err(Pkcs11Error::SeveralKeys {
-                    wanted,
-                    token: found.name,
-                    found: several.iter().map(|(key, _)| key.name()).collect(),
-                });
+            left_behind.push(format!("the {half} half of {selector}: {error}"));
+        }
+        if !self.sees_private(&session)? {
+            left_behind.push(format!("{selector}: somebody else logged out meanwhile"));
+        }
+        Ok(left_behind)
+    }
+
+    /// Whether a private key that was not found is not there: who is not logged in does not see it.
+    fn sees_private(&self, session: &ModuleSession) -> Result<bool, CallError> {
+        let info = session.call(|session| session.get_session_info())?;
+        Ok(!self.has_pin() || info.session_state() == SessionState::RwUser)
+    }
+
+    /// Notes what it is about to destroy, so that whoever does it once more need not find the
+    /// private half again.
+    fn destroy_once(&self, kid: &str, begun: &RefCell<Option<Doomed>>) -> Result<(), Pkcs11Error> {
+        let (session, found) = self.session(Access::ReadWrite)?;
+        let doomed = match (self.doomed(&session, &found, kid), begun.take()) {
+            (Err(Pkcs11Error::NoKey { .. }), Some(doomed)) if self.sees_private(&session)? => {
+                doomed
+            }
+            (Err(error), earlier) => {
+                begun.replace(earlier);
+                return Err(error);
+            }
+            (Ok(doomed), _) => {
+                begun.replace(Some(doomed.clone()));
+                session.call(|session| session.destroy_object(doomed.private))?;
+                doomed
             }
         };
-        let algorithm = default_algorithm(half.key_type());
-        let selector = KeySelector {
-            label: Some(key.label.clone()),
-            id: Some(key.id.clone()),
+        begun.replace(Some(doomed.clone()));
+        let partly = |error: CallError| Pkcs11Error::DestroyedPartly {
+            key: doomed.name.clone(),
+            error: error.into(),
         };
-        prove(self, &selector, key, std::slice::from_ref(half), algorithm)?;
-        let objects = public_keys(&session, &key.sibling())?;
-        session.call(|session| session.destroy_object(key.handle))?;
-        for object in objects.iter().filter(|object| object.is(half)) {
-            session
-                .call(|session| session.destroy_object(object.handle))
-                .map_err(|error| Pkcs11Error::DestroyedPartly {
-                    key: key.name(),
-                    error: error.into(),
-                })?;
+        for object in public_keys(&session, &doomed.sibling).map_err(partly)? {
+            if object.is(&doomed.half) {
+                session
+                    .call(|session| session.destroy_object(object.handle))
+                    .map_err(partly)?;
+            }
         }
         Ok(())
     }
 
-    /// Keeps a key pair that was generated if it is safe to use, and destroys it otherwise.
-    fn keep(
+    /// The private key with this thumbprint, which has proved to be it.
+    fn doomed(
         &self,
         session: &ModuleSession,
-        selector: &KeySelector,
-        public: ObjectHandle,
-        private: ObjectHandle,
-    ) -> Result<TokenKey, Pkcs11Error> {
-        self.check_generated(session, selector).map_err(|reason| {
-            let left_behind = [("private", private), ("public", public)]
-                .into_iter()
-                .filter_map(|(half, handle)| {
-                    let destroyed = session.call(|session| session.destroy_object(handle));
-                    let error = ModuleError::from(destroyed.err()?);
-                    Some(format!("the {half} half of {selector}: {error}"))
-                })
-                .collect();
-            Pkcs11Error::Generated {
-                reason,
-                left_behind,
+        token: &FoundToken,
+        kid: &str,
+    ) -> Result<Doomed, Pkcs11Error> {
+        let mut doomed = Vec::new();
+        let mut failure = None;
+        for key in private_keys(session, &KeySelector::default())? {
+            let key = key?;
+            let Ok(halves) = key.public_halves(session)? else {
+                continue;
+            };
+            let is_meant = |half: &PublicKey| thumbprint(half).is_some_and(|found| found == kid);
+            let Some(half) = halves.keys.into_iter().find(is_meant) else {
+                continue;
+            };
+            match prove_any(self, Which::Read, &key, std::slice::from_ref(&half)) {
+                Ok(_) => doomed.push(Doomed {
+                    private: key.handle,
+                    name: key.name(),
+                    sibling: key.sibling(),
+                    half,
+                }),
+                Err(error @ Pkcs11Error::SelfTest { .. }) if !error.may_be_stale() => {
+                    failure = Some(error);
+                }
+                Err(error) => return Err(error),
             }
-        })
-    }
-
-    /// Reads back what was generated. The reason it fails with goes into an error message.
-    fn check_generated(
-        &self,
-        session: &ModuleSession,
-        selector: &KeySelector,
-    ) -> Result<TokenKey, String> {
-        let text = |error: CallError| ModuleError::from(error).to_string();
-        let mut keys = private_keys(session, selector).map_err(text)?;
-        let (Some(key), true) = (keys.pop(), keys.is_empty()) else {
-            return Err("it is not found by its label and id".to_owned());
-        };
-        if key.is_extractable {
-            return Err("it is extractable, although it was not to be".to_owned());
         }
-        key.check_use().map_err(|reason| reason.to_string())?;
-        let halves = key.public_halves(session).map_err(text)?;
-        let half = match halves.map_err(|reason| reason.to_string())?.as_slice() {
-            [half] => half.clone(),
-            halves => return Err(format!("it has {} public halves", halves.len())),
-        };
-        let algorithm = default_algorithm(half.key_type());
-        prove(self, selector, &key, std::slice::from_ref(&half), algorithm)
-            .map_err(|error| error.to_string())?;
-        TokenKey::new(&key, half).map_err(|error| error.to_string())
+        match (<[Doomed; 1]>::try_from(doomed), failure) {
+            (Ok([doomed]), _) => Ok(doomed),
+            (Err(none), Some(error)) if none.is_empty() => Err(error),
+            (Err(none), None) if none.is_empty() => Err(Pkcs11Error::NoKey {
+                wanted: format!("the key of thumbprint {kid}"),
+                token: token.name.clone(),
+                found: describe_private_keys(session, &KeySelector::default())?,
+                is_logged_in: self.has_pin(),
+            }),
+            (Err(several), _) => Err(Pkcs11Error::Copies {
+                kid: kid.to_owned(),
+                token: token.name.clone(),
+                found: several.into_iter().map(|key| key.name).collect(),
+            }),
+        }
     }
+}
+
+/// A key pair that is to be destroyed.
+#[derive(Clone)]
+struct Doomed {
+    private: ObjectHandle,
+    name: String,
+    sibling: KeySelector,
+    half: PublicKey,
 }
 
 impl PublicKeyObject {
@@ -221,83 +330,121 @@ fn thumbprint(key: &PublicKey) -> Option<String> {
 }
 
 /// The keys, of either half, that have the label or the id.
-fn taken(session: &ModuleSession, label: &str, id: &[u8]) -> Result<Vec<String>, CallError> {
+fn taken(session: &ModuleSession, selector: &KeySelector) -> Result<Vec<String>, CallError> {
     let by_label = KeySelector {
-        label: Some(label.to_owned()),
         id: None,
+        ..selector.clone()
     };
     let by_id = KeySelector {
         label: None,
-        id: Some(id.to_vec()),
+        ..selector.clone()
     };
     let mut taken = Vec::new();
     for selector in [by_label, by_id] {
-        taken.extend(
-            private_keys(session, &selector)?
-                .iter()
-                .map(KeyObject::name),
-        );
-        taken.extend(
-            public_keys(session, &selector)?
-                .iter()
-                .map(PublicKeyObject::name),
-        );
+        for key in private_keys(session, &selector)? {
+            taken.push(key?.name());
+        }
+        let public = public_keys(session, &selector)?;
+        taken.extend(public.iter().map(PublicKeyObject::name));
     }
     taken.sort();
     taken.dedup();
     Ok(taken)
 }
 
-/// Returns the public and the private half.
+/// Whether there is a private key of that label and id.
+fn is_there(session: &ModuleSession, selector: &KeySelector) -> Result<bool, CallError> {
+    let key = private_keys(session, selector)?.next().transpose()?;
+    Ok(key.is_some())
+}
+
+/// The objects of that label and id, each with the half that it is.
+fn made(
+    session: &ModuleSession,
+    selector: &KeySelector,
+) -> Result<Vec<(&'static str, ObjectHandle)>, CallError> {
+    let mut made = Vec::new();
+    for key in private_keys(session, selector)? {
+        made.push(("private", key?.handle));
+    }
+    for object in public_keys(session, selector)? {
+        made.push(("public", object.handle));
+    }
+    Ok(made)
+}
+
 fn generate_pair(
     session: &ModuleSession,
     key_pair: KeyPair,
-    label: &str,
-    id: &[u8],
-) -> Result<(ObjectHandle, ObjectHandle), CallError> {
-    let common = [
-        Attribute::Token(true),
-        Attribute::Label(label.as_bytes().to_vec()),
-        Attribute::Id(id.to_vec()),
-    ];
-    let mut private = common.to_vec();
+    selector: &KeySelector,
+) -> Result<(), Pkcs11Error> {
+    let mut common = vec![Attribute::Token(true)];
+    common.extend(selector.template());
+    let mut private = common.clone();
     private.extend([
         Attribute::Private(true),
         Attribute::Sensitive(true),
         Attribute::Extractable(false),
         Attribute::Sign(true),
     ]);
-    let mut public = common.to_vec();
+    let mut public = common;
     public.push(Attribute::Verify(true));
-    let (mechanism, curve) = match key_pair {
-        KeyPair::P256 => (Mechanism::EccKeyPairGen, TokenCurve::Nist(Curve::P256)),
-        KeyPair::P384 => (Mechanism::EccKeyPairGen, TokenCurve::Nist(Curve::P384)),
-        KeyPair::Ed25519 => (Mechanism::EccEdwardsKeyPairGen, TokenCurve::Ed25519),
-        KeyPair::Rsa { bits } => {
-            public.extend([
+    let of_curve = |curve: TokenCurve| -> Vec<Vec<Attribute>> {
+        let params = curve.ec_params().iter();
+        params
+            .map(|params| vec![Attribute::EcParams(params.to_vec())])
+            .collect()
+    };
+    // For some, modules differ in how they want to be asked.
+    let (mechanism, ways) = match key_pair {
+        KeyPair::P256 => (
+            Mechanism::EccKeyPairGen,
+            of_curve(TokenCurve::Nist(Curve::P256)),
+        ),
+        KeyPair::P384 => (
+            Mechanism::EccKeyPairGen,
+            of_curve(TokenCurve::Nist(Curve::P384)),
+        ),
+        KeyPair::Ed25519 => (
+            Mechanism::EccEdwardsKeyPairGen,
+            of_curve(TokenCurve::Ed25519),
+        ),
+        KeyPair::Rsa { bits } => (
+            Mechanism::RsaPkcsKeyPairGen,
+            vec![vec![
                 Attribute::ModulusBits(Ulong::new(bits.into())),
                 Attribute::PublicExponent(vec![1, 0, 1]),
-            ]);
-            return session.call(|session| {
-                session.generate_key_pair(&Mechanism::RsaPkcsKeyPairGen, &public, &private)
-            });
-        }
+            ]],
+        ),
     };
-    let mut result = Err(CallError::Stale);
-    for params in curve.ec_params() {
-        let mut public = public.clone();
-        public.push(Attribute::EcParams(params.to_vec()));
-        result = session.call(|session| session.generate_key_pair(&mechanism, &public, &private));
-        if result.is_ok() {
-            break;
+    let mut outcome = Err(CallError::Stale.into());
+    for way in ways {
+        let public = [public.as_slice(), &way].concat();
+        let generated =
+            session.call(|session| session.generate_key_pair(&mechanism, &public, &private));
+        let Err(error) = generated else {
+            return Ok(());
+        };
+        let error = Pkcs11Error::from(error);
+        if error.is_of_session() || error.may_be_stale() {
+            return Err(error);
         }
+        // It may have failed only to say that it made it.
+        if is_there(session, selector)? {
+            return Ok(());
+        }
+        outcome = Err(error);
     }
-    result
+    outcome
 }
 
 #[cfg(test)]
 #[cfg(not(chancery_shuttle))]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
+    use std::time::Duration;
+
     use super::*;
     use crate::softhsm::isolated;
 
@@ -328,21 +475,53 @@ mod tests {
                 ),
             ] {
                 let private = [&common[..], &template].concat();
-                let (public, private) = session
+                session
                     .generate_key_pair(&Mechanism::EccKeyPairGen, &public, &private)
                     .unwrap();
                 let selector = KeySelector {
                     label: Some("unsafe".to_owned()),
                     id: Some(vec![1]),
                 };
-                let (writing, _) = token.session(Access::ReadWrite).unwrap();
-                let error = token.keep(&writing, &selector, public, private);
+                let error = token.keep(&selector);
                 let said = error.unwrap_err().to_string();
                 assert!(said.contains(reason), "{said}");
                 assert!(said.ends_with("it was destroyed again"), "{said}");
                 assert_eq!(session.find_objects(&common).unwrap().len(), 0);
             }
             assert_eq!(token.keys().unwrap(), [kept]);
+        });
+    }
+
+    /// A signer with a token that is gone starts the module afresh time and again.
+    #[test]
+    #[ignore = "needs SoftHSM; cargo xtask test sets it up"]
+    fn restarts_around_it_leave_no_key_behind() {
+        isolated(|hsm| {
+            const KEYS: usize = 60;
+            let token = hsm.token();
+            let is_done = AtomicBool::new(false);
+            let module = token.module();
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    while !is_done.load(Ordering::Relaxed) {
+                        // On a busy machine a call may outlast its patience.
+                        let _ = module.reset(module.epoch());
+                        thread::sleep(Duration::from_millis(5));
+                    }
+                });
+                let mut outcomes = (0..KEYS).map(|key| {
+                    token
+                        .generate(KeyPair::P256, &format!("key {key}"), None)
+                        .map(drop)
+                });
+                let outcome = outcomes.try_for_each(|outcome| outcome);
+                is_done.store(true, Ordering::Relaxed);
+                outcome.unwrap_or_else(|error| panic!("{error}"));
+            });
+            assert_eq!(token.keys().unwrap().len(), KEYS);
+            let epochs = module.epoch();
+            assert!(epochs > 3, "only {epochs} epochs");
+            println!("{epochs} epochs");
         });
     }
 }

@@ -28,6 +28,12 @@ impl KeySelector {
         let id = self.id.as_ref().map(|id| Attribute::Id(id.clone()));
         label.into_iter().chain(id).collect()
     }
+
+    /// Whether the module found what it was asked for. Some do not heed all of a template.
+    fn matches(&self, label: &str, id: &[u8]) -> bool {
+        self.label.as_ref().is_none_or(|wanted| wanted == label)
+            && self.id.as_ref().is_none_or(|wanted| wanted == id)
+    }
 }
 
 /// As a part of an error message.
@@ -49,6 +55,8 @@ pub(crate) struct KeyObject {
     pub(crate) label: String,
     pub(crate) id: Vec<u8>,
     key_type: Option<TokenKeyType>,
+    /// Where it tells one.
+    curve: Option<TokenCurve>,
     can_sign: bool,
     always_authenticates: bool,
     /// `CKA_EXTRACTABLE` is not false, or `CKA_SENSITIVE` is.
@@ -57,6 +65,15 @@ pub(crate) struct KeyObject {
     pub(crate) was_extractable: bool,
     /// What the private key itself tells of its public half.
     own_half: Option<Result<PublicKey, UnusableKey>>,
+}
+
+/// The public keys that may be the other half of a private key; at least one.
+#[derive(Debug)]
+pub(crate) struct PublicHalves {
+    pub(crate) keys: Vec<PublicKey>,
+    /// The private key tells itself which it is. All else is what somebody stored beside it, and
+    /// which of that it is, if any, only a signature tells.
+    pub(crate) is_its_own: bool,
 }
 
 /// A public key object.
@@ -68,23 +85,20 @@ pub(crate) struct PublicKeyObject {
     pub(crate) key: Result<PublicKey, UnusableKey>,
 }
 
-/// Finds the private keys that match, on the token and not in some session's memory.
-pub(crate) fn find_private_keys(
-    session: &ModuleSession,
-    selector: &KeySelector,
-) -> Result<Vec<ObjectHandle>, CallError> {
-    find(session, ObjectClass::PRIVATE_KEY, selector)
-}
-
-/// Finds and reads the private keys that match.
+/// Finds the private keys that match, on the token and not in some session's memory, and reads
+/// each when it is come to.
 pub(crate) fn private_keys(
     session: &ModuleSession,
     selector: &KeySelector,
-) -> Result<Vec<KeyObject>, CallError> {
-    find_private_keys(session, selector)?
+) -> Result<impl Iterator<Item = Result<KeyObject, CallError>>, CallError> {
+    let handles = find(session, ObjectClass::PRIVATE_KEY, selector)?;
+    Ok(handles
         .into_iter()
         .map(|handle| KeyObject::read(session, handle))
-        .collect()
+        .filter(|key| {
+            key.as_ref()
+                .map_or(true, |key| selector.matches(&key.label, &key.id))
+        }))
 }
 
 /// Describes the private keys that match, for an error message. A token may have thousands.
@@ -93,14 +107,13 @@ pub(crate) fn describe_private_keys(
     selector: &KeySelector,
 ) -> Result<Vec<String>, CallError> {
     const MOST: usize = 20;
-    let handles = find_private_keys(session, selector)?;
-    let more = handles.len().saturating_sub(MOST);
     let mut described = Vec::new();
-    for handle in handles.into_iter().take(MOST) {
-        described.push(KeyObject::read(session, handle)?.name());
+    for key in private_keys(session, selector)?.take(MOST + 1) {
+        described.push(key?.name());
     }
-    if more > 0 {
-        described.push(format!("{more} more"));
+    if described.len() > MOST {
+        described.truncate(MOST);
+        described.push("and more".to_owned());
     }
     Ok(described)
 }
@@ -113,6 +126,11 @@ pub(crate) fn public_keys(
     find(session, ObjectClass::PUBLIC_KEY, selector)?
         .into_iter()
         .map(|handle| PublicKeyObject::read(session, handle))
+        .filter(|object| {
+            object
+                .as_ref()
+                .map_or(true, |object| selector.matches(&object.label, &object.id))
+        })
         .collect()
 }
 
@@ -142,6 +160,7 @@ impl KeyObject {
             label: attributes.label(),
             id: attributes.id(),
             key_type: attributes.key_type(),
+            curve: attributes.curve().and_then(Result::ok),
             can_sign: attributes.flag(AttributeType::Sign) != Some(false),
             always_authenticates: attributes.flag(AttributeType::AlwaysAuthenticate) == Some(true),
             is_extractable: attributes.flag(AttributeType::Extractable) != Some(false)
@@ -163,13 +182,16 @@ impl KeyObject {
     }
 
     /// The public keys that may be its other half: what it tells itself, else the objects of its
-    /// id, or of its label where it has no id. Which it is, a signature tells.
+    /// id, or of its label where it has no id, that are of its kind.
     pub(crate) fn public_halves(
         &self,
         session: &ModuleSession,
-    ) -> Result<Result<Vec<PublicKey>, UnusableKey>, CallError> {
+    ) -> Result<Result<PublicHalves, UnusableKey>, CallError> {
         if let Some(Ok(key)) = &self.own_half {
-            return Ok(checked(key.clone()).map(|key| vec![key]));
+            return Ok(checked(key.clone()).map(|key| PublicHalves {
+                keys: vec![key],
+                is_its_own: true,
+            }));
         }
         if let Some(Err(reason @ (UnusableKey::Curve { .. } | UnusableKey::KeyType { .. }))) =
             &self.own_half
@@ -179,20 +201,39 @@ impl KeyObject {
         if let Some(reason) = self.unusable_key_type() {
             return Ok(Err(reason));
         }
-        let mut halves = Vec::new();
+        let mut keys = Vec::new();
         let mut reason = UnusableKey::PublicHalfMissing;
         for object in public_keys(session, &self.sibling())? {
             match object.key.and_then(checked) {
-                Ok(key) if !halves.contains(&key) => halves.push(key),
+                Ok(key) if self.is_of_kind(key.key_type()) && !keys.contains(&key) => {
+                    keys.push(key);
+                }
                 Ok(_) => {}
                 Err(error) => reason = error,
             }
         }
-        Ok(if halves.is_empty() {
+        Ok(if keys.is_empty() {
             Err(reason)
         } else {
-            Ok(halves)
+            Ok(PublicHalves {
+                keys,
+                is_its_own: false,
+            })
         })
+    }
+
+    /// Whether its public half may be of that type, by what it tells of itself.
+    fn is_of_kind(&self, key_type: KeyType) -> bool {
+        if let Some(curve) = self.curve {
+            return key_type == curve.key_type();
+        }
+        match self.key_type {
+            Some(TokenKeyType::RSA) => key_type == KeyType::Rsa,
+            // Some modules have Ed25519 keys of this type too.
+            Some(TokenKeyType::EC) => key_type != KeyType::Rsa,
+            Some(TokenKeyType::EC_EDWARDS) => key_type == KeyType::Ed25519,
+            _ => true,
+        }
     }
 
     /// Selects the public key objects that belong to it.
@@ -392,6 +433,11 @@ impl Attributes {
         })
     }
 
+    fn curve(&self) -> Option<Result<TokenCurve, UnusableKey>> {
+        let params = self.bytes(AttributeType::EcParams)?;
+        Some(TokenCurve::from_ec_params(params))
+    }
+
     fn label(&self) -> String {
         let label = self.bytes(AttributeType::Label).unwrap_or_default();
         String::from_utf8_lossy(label).into_owned()
@@ -412,8 +458,8 @@ impl Attributes {
             }));
         }
         let info = self.bytes(AttributeType::PublicKeyInfo);
-        if let Some(params) = self.bytes(AttributeType::EcParams) {
-            let curve = match TokenCurve::from_ec_params(params) {
+        if let Some(curve) = self.curve() {
+            let curve = match curve {
                 Ok(curve) => curve,
                 Err(reason) => return Some(Err(reason)),
             };

@@ -7,7 +7,7 @@ use cryptoki::mechanism::Mechanism;
 use cryptoki::object::ObjectHandle;
 
 use crate::error::Pkcs11Error;
-use crate::key_object::{KeyObject, KeySelector};
+use crate::key_object::{KeyObject, KeySelector, default_algorithm};
 use crate::mechanism::{Method, signature};
 use crate::module::{Access, ModuleSession};
 use crate::module_error::ModuleError;
@@ -80,11 +80,57 @@ pub(crate) struct Proven {
     pub(crate) method: Method,
 }
 
+/// Which key on the token is to prove itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Which<'a> {
+    /// The only one that matches.
+    Selected(&'a KeySelector),
+    /// The one that was read, of perhaps several that are called the same. It is good for as long
+    /// as the session that it was read in, which the caller has to look at afterwards.
+    Read,
+}
+
+/// Proves the key with the algorithm that a key of its kind has when none was asked for.
+pub(crate) fn prove_any(
+    token: &Token,
+    which: Which<'_>,
+    key: &KeyObject,
+    halves: &[PublicKey],
+) -> Result<Proven, Pkcs11Error> {
+    let mut algorithms: Vec<Algorithm> = Vec::new();
+    for half in halves {
+        let algorithm = default_algorithm(half.key_type());
+        if !algorithms.contains(&algorithm) {
+            algorithms.push(algorithm);
+        }
+    }
+    let mut tried = Vec::new();
+    let mut device_failed = true;
+    for algorithm in algorithms {
+        match prove(token, which, key, halves, algorithm) {
+            Err(Pkcs11Error::SelfTest {
+                attempts,
+                device_failed: failed,
+                ..
+            }) => {
+                tried.extend(attempts);
+                device_failed &= failed;
+            }
+            outcome => return outcome,
+        }
+    }
+    Err(Pkcs11Error::SelfTest {
+        key: key.name(),
+        device_failed: device_failed && !tried.is_empty(),
+        attempts: tried,
+    })
+}
+
 /// Lets the key sign with the algorithm in each way there is, until one of the public halves
 /// verifies it. What the module says that it can do is only told when all have failed.
 pub(crate) fn prove(
     token: &Token,
-    selector: &KeySelector,
+    which: Which<'_>,
     key: &KeyObject,
     halves: &[PublicKey],
     algorithm: Algorithm,
@@ -124,7 +170,10 @@ pub(crate) fn prove(
         // A failed signature may leave a session in the middle of an operation, so each way gets
         // its own.
         let (session, found) = token.session(Access::ReadOnly)?;
-        let handle = token.key(&session, &found, selector)?.handle;
+        let handle = match which {
+            Which::Selected(selector) => token.key(&session, &found, selector)?.handle,
+            Which::Read => key.handle,
+        };
         let signature_len = first.jwk().signature_len();
         let Some(mut session) = KeySession::new(session, handle, method, signature_len) else {
             continue;
@@ -141,6 +190,8 @@ pub(crate) fn prove(
                 }
                 ModuleError::new("what it signed does not verify".to_owned())
             }
+            // That says nothing about the key.
+            Err(error) if error.is_of_session() => return Err(Pkcs11Error::Module(error)),
             Err(error) => error,
         };
         device_failed &= failure.is_of_device();

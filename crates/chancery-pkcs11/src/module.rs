@@ -20,10 +20,10 @@ use cryptoki::slot::Slot;
 
 use crate::error::Pkcs11Error;
 use crate::gate::{After, Gate, NotRestarted, Restarted};
-use crate::login::Login;
+use crate::login::Logins;
 use crate::module_error::CallError;
-use crate::single_part::SinglePart;
-use crate::sync::{Mutex, lock};
+use crate::single_part::{ModuleLibrary, SinglePart};
+use crate::sync::{Mutex, MutexGuard, lock};
 
 /// How long a restart waits for calls in flight. A sound module answers sooner; one that does not
 /// is not helped by a restart, and the other tokens of the module are held up meanwhile.
@@ -33,7 +33,11 @@ const PATIENCE: Duration = Duration::from_millis(500);
 const RESET_INTERVAL: Duration = Duration::from_millis(200);
 
 /// The modules of this process. They stay loaded: threads of theirs may still run.
-static MODULES: LazyLock<Mutex<BTreeMap<PathBuf, Arc<Module>>>> =
+///
+/// They go by their library and not by their path, since a library has one state for the process,
+/// however many paths lead to it: what refused a PIN must be known by all of them, and no restart
+/// may go on beside calls by another path.
+static MODULES: LazyLock<Mutex<BTreeMap<usize, Arc<Module>>>> =
     LazyLock::new(|| Mutex::new(BTreeMap::new()));
 
 /// A module, shared by all tokens and signers of the process that use it.
@@ -47,8 +51,11 @@ pub(crate) struct Module {
     /// Whether the `C_Initialize` that counts was ours.
     is_ours: AtomicBool,
     last_reset: Mutex<Option<Instant>>,
-    /// The logins to its tokens, by what identifies the token.
-    logins: Mutex<BTreeMap<String, Arc<Login>>>,
+    /// Held during a call, where calls must go one by one: when its server dies, the client of
+    /// p11-kit (0.24.1) wakes only one of the threads that wait for an answer, and the others wait
+    /// for good. Its server answers one after the other anyway.
+    turn: Option<Mutex<()>>,
+    logins: Logins,
 }
 
 impl Module {
@@ -60,31 +67,39 @@ impl Module {
         })?;
         let reserved = reserved.map(CString::new).transpose();
         let reserved = reserved.map_err(|_| Pkcs11Error::Reserved { path: path.clone() })?;
+        let not_loaded = |reason| Pkcs11Error::ModuleLoad {
+            path: path.clone(),
+            reason,
+        };
         let mut modules = lock(&MODULES);
-        if let Some(module) = modules.get(&path) {
+        let library = ModuleLibrary::load(&path).map_err(|error| not_loaded(error.to_string()))?;
+        let id = library.id();
+        if let Some(module) = modules.get(&id) {
             return if module.reserved == reserved {
                 Ok(Arc::clone(module))
             } else {
                 Err(Pkcs11Error::Reserved { path })
             };
         }
-        let not_loaded = |reason| Pkcs11Error::ModuleLoad {
-            path: path.clone(),
-            reason,
-        };
-        let pkcs11 = Pkcs11::new(&path).map_err(|error| not_loaded(error.to_string()))?;
-        let single_part = SinglePart::load(&path).map_err(|error| not_loaded(error.to_string()))?;
+        // The binding loads the library by its path for itself, and the two must be one.
+        let (single_part, pkcs11) = unless_exchanged(&path, || {
+            let single_part = SinglePart::new(library);
+            let pkcs11 = Pkcs11::new(&path).map_err(|error| error.to_string())?;
+            Ok((single_part, pkcs11))
+        })
+        .map_err(not_loaded)?;
         let module = Arc::new(Self {
             path: path.clone(),
             reserved,
             pkcs11,
+            turn: (!single_part.is_in_process()).then(|| Mutex::new(())),
             single_part,
             gate: Gate::new(PATIENCE),
             is_ours: AtomicBool::new(false),
             last_reset: Mutex::new(None),
-            logins: Mutex::new(BTreeMap::new()),
+            logins: Logins::default(),
         });
-        modules.insert(path, Arc::clone(&module));
+        modules.insert(id, Arc::clone(&module));
         Ok(module)
     }
 
@@ -169,17 +184,22 @@ impl Module {
         }
     }
 
-    /// The login to the token of that identity.
-    pub(crate) fn login(&self, identity: &str) -> Arc<Login> {
-        let mut logins = lock(&self.logins);
-        let login = logins.entry(identity.to_owned()).or_default();
-        Arc::clone(login)
+    /// The logins to its tokens.
+    pub(crate) const fn logins(&self) -> &Logins {
+        &self.logins
+    }
+
+    /// Waits for one's turn to call, where calls go one by one. It comes before a pass, so that
+    /// nobody holds up a restart who only waits.
+    fn turn(&self) -> Option<MutexGuard<'_, ()>> {
+        self.turn.as_ref().map(lock)
     }
 
     fn call_in_epoch<T>(
         &self,
         call: impl FnOnce(&Pkcs11) -> CryptokiResult<T>,
     ) -> Result<(T, u64), CallError> {
+        let _turn = self.turn();
         let pass = loop {
             let pass = self.gate.enter();
             if pass.is_up() {
@@ -273,6 +293,7 @@ impl ModuleSession {
         &self,
         call: impl FnOnce(&Session) -> CryptokiResult<T>,
     ) -> Result<T, CallError> {
+        let _turn = self.module.turn();
         let pass = self.module.gate.enter();
         let Some(session) = &self.session else {
             return Err(CallError::Stale);
@@ -282,16 +303,19 @@ impl ModuleSession {
         }
         let result = call(session);
         self.module.observe(&result, self.epoch);
-        if let Err(Error::Pkcs11(
-            RvError::SessionHandleInvalid
-            | RvError::SessionClosed
-            | RvError::DeviceRemoved
-            | RvError::TokenNotPresent
-            | RvError::CryptokiNotInitialized,
-            _,
-        )) = result
-        {
-            self.is_gone.set(true);
+        if let Err(Error::Pkcs11(code, _)) = &result {
+            let is_gone = match code {
+                RvError::SessionHandleInvalid
+                | RvError::SessionClosed
+                | RvError::CryptokiNotInitialized => true,
+                // Sessions end with the removal (PKCS#11 3.1 §5.1.2), but where the code only
+                // stands for a bad connection, one that nobody closes would stay open.
+                RvError::DeviceRemoved | RvError::TokenNotPresent => {
+                    session.get_session_info().is_err()
+                }
+                _ => false,
+            };
+            self.is_gone.set(is_gone);
         }
         Ok(result?)
     }
@@ -317,12 +341,37 @@ impl Drop for ModuleSession {
         if self.is_gone.get() {
             return;
         }
+        let _turn = self.module.turn();
         let pass = self.module.gate.enter();
         if pass.is_up() && pass.epoch() == self.epoch {
             // There is nobody to tell of a failure, and nothing to do about it.
             let _ = session.close();
         }
     }
+}
+
+/// Loads what lies at the path, unless another file comes to lie there meanwhile.
+fn unless_exchanged<T>(path: &Path, load: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    let before = file_id(path);
+    let loaded = load()?;
+    if file_id(path) != before {
+        return Err("the file was exchanged while it was loaded; restart".to_owned());
+    }
+    Ok(loaded)
+}
+
+/// The device and the number of a file. Where there are none, files that are loaded cannot be
+/// exchanged.
+#[cfg(unix)]
+fn file_id(path: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt as _;
+    let metadata = fs::metadata(path).ok()?;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+#[cfg(not(unix))]
+const fn file_id(_: &Path) -> Option<(u64, u64)> {
+    None
 }
 
 fn is_down(error: &Error) -> bool {
@@ -379,6 +428,23 @@ mod tests {
             });
             println!("{signed:?} signatures around 20 restarts");
         });
+    }
+
+    #[test]
+    fn a_file_that_is_exchanged_while_it_is_loaded_is_refused() {
+        let [file, other] = ["file", "other"].map(|name| {
+            let name = format!("chancery-exchanged-{}-{name}", std::process::id());
+            std::env::temp_dir().join(name)
+        });
+        fs::write(&file, "old").unwrap();
+        fs::write(&other, "new").unwrap();
+        assert_eq!(unless_exchanged(&file, || Ok(1)), Ok(1));
+        let loaded = unless_exchanged(&file, || {
+            fs::rename(&other, &file).unwrap();
+            Ok(2)
+        });
+        assert!(loaded.is_err_and(|reason| reason.contains("exchanged")));
+        fs::remove_file(&file).unwrap();
     }
 
     #[test]

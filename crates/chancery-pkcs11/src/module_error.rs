@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use cryptoki::context::Function;
 use cryptoki::error::{Error, RvError};
 
 use crate::gate::NotRestarted;
@@ -14,21 +15,36 @@ use crate::gate::NotRestarted;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModuleError {
     text: String,
-    is_of_device: bool,
+    cause: Cause,
+}
+
+/// What may help against an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    /// The device is gone, or was.
+    Device,
+    /// The session was lost, to a restart or to somebody else.
+    Session,
+    Other,
 }
 
 impl ModuleError {
     pub(crate) const fn new(text: String) -> Self {
         Self {
             text,
-            is_of_device: false,
+            cause: Cause::Other,
         }
     }
 
     /// Whether modules say so when their device is gone. Many go on saying so when it is back,
     /// until they are started afresh.
     pub(crate) const fn is_of_device(&self) -> bool {
-        self.is_of_device
+        matches!(self.cause, Cause::Device)
+    }
+
+    /// Whether the session was lost, so that all may be well in another one.
+    pub(crate) const fn is_of_session(&self) -> bool {
+        matches!(self.cause, Cause::Session)
     }
 }
 
@@ -62,16 +78,31 @@ impl CallError {
         }
     }
 
-    const fn is_of_device(&self) -> bool {
-        matches!(
-            self.code(),
-            Some(
-                RvError::DeviceError
-                    | RvError::DeviceRemoved
-                    | RvError::GeneralError
-                    | RvError::TokenNotPresent
-            )
-        )
+    const fn cause(&self) -> Cause {
+        match self {
+            Self::Stale
+            | Self::Module(Error::Pkcs11(
+                RvError::SessionHandleInvalid
+                | RvError::SessionClosed
+                | RvError::CryptokiNotInitialized,
+                _,
+            )) => Cause::Session,
+            Self::Module(Error::Pkcs11(
+                RvError::DeviceError | RvError::DeviceRemoved | RvError::TokenNotPresent,
+                _,
+            )) => Cause::Device,
+            // In a session it may be about anything, such as one object.
+            Self::Module(Error::Pkcs11(
+                RvError::GeneralError,
+                Function::Initialize
+                | Function::GetInfo
+                | Function::GetSlotList
+                | Function::GetSlotInfo
+                | Function::GetTokenInfo
+                | Function::OpenSession,
+            )) => Cause::Device,
+            _ => Cause::Other,
+        }
     }
 
     /// Whether the PIN or its state was refused. Another try with the same PIN can only do harm.
@@ -97,7 +128,7 @@ impl From<Error> for CallError {
 
 impl From<CallError> for ModuleError {
     fn from(error: CallError) -> Self {
-        let is_of_device = error.is_of_device();
+        let cause = error.cause();
         let text = match error {
             CallError::Module(Error::Pkcs11(code, function)) => {
                 format!("C_{function:?} returned {}", code_name(code))
@@ -111,7 +142,7 @@ impl From<CallError> for ModuleError {
                                    not started afresh here"
                 .to_owned(),
         };
-        Self { text, is_of_device }
+        Self { text, cause }
     }
 }
 
@@ -141,9 +172,25 @@ fn code_name(code: RvError) -> String {
 
 #[cfg(test)]
 mod tests {
-    use cryptoki::context::Function;
-
     use super::*;
+
+    /// A restart takes the module from all who use it.
+    #[test]
+    fn a_restart_is_for_devices_that_are_gone() {
+        let error =
+            |code, function| ModuleError::from(CallError::Module(Error::Pkcs11(code, function)));
+        assert!(error(RvError::DeviceError, Function::FindObjects).is_of_device());
+        assert!(error(RvError::GeneralError, Function::OpenSession).is_of_device());
+        for function in [
+            Function::FindObjects,
+            Function::Sign,
+            Function::GenerateKeyPair,
+        ] {
+            assert!(!error(RvError::GeneralError, function).is_of_device());
+        }
+        assert!(error(RvError::SessionHandleInvalid, Function::FindObjects).is_of_session());
+        assert!(ModuleError::from(CallError::Stale).is_of_session());
+    }
 
     #[test]
     fn codes_have_the_names_of_the_standard() {

@@ -15,8 +15,9 @@ const MAX_LEN: usize = 1024;
 
 /// Where the user PIN of a token comes from.
 ///
-/// It is read anew for each login: when the token is opened, and when a login was lost. What was
-/// read is overwritten as soon as the login is done.
+/// It is read anew for each login: when the token is opened, and when a login was lost, perhaps by
+/// several threads at once. What was read is overwritten as soon as the login is done. Nobody but
+/// those who wait for this PIN is held up by a source that takes long.
 ///
 /// ```
 /// use chancery_pkcs11::Pin;
@@ -61,7 +62,8 @@ impl Pin {
         Self(Source::Environment(name.into()))
     }
 
-    /// A function that fetches the PIN. Its error must not hold the PIN.
+    /// A function that fetches the PIN. Its error must not hold the PIN. It may itself open the
+    /// token by another PIN.
     #[must_use]
     pub fn callback(
         fetch: impl Fn() -> Result<String, Box<dyn Error + Send + Sync>> + Send + Sync + 'static,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use chancery_core::{Curve, JwkError, PublicKey};
+use chancery_core::{Curve, JwkError, KeyType, PublicKey};
 use pkcs8::der::asn1::{
     BitStringRef, ObjectIdentifier, OctetStringRef, PrintableStringRef, UintRef,
 };
@@ -71,6 +71,13 @@ impl TokenCurve {
                     curve: name.map_or_else(|| oid.clone(), |(_, name)| format!("{name} ({oid})")),
                 })
             }
+        }
+    }
+
+    pub(crate) const fn key_type(self) -> KeyType {
+        match self {
+            Self::Nist(curve) => KeyType::Ec(curve),
+            Self::Ed25519 => KeyType::Ed25519,
         }
     }
 
@@ -169,6 +176,11 @@ pub enum UnusableKey {
     CompressedPoint,
     /// Its public half cannot be read.
     PointEncoding,
+    /// It made no signature that a public key of its id verifies.
+    SelfTest {
+        /// Each way that was tried, and what came of it.
+        attempts: Vec<String>,
+    },
     /// The key is weak or malformed, such as an RSA key below 2048 bits.
     PublicKey(JwkError),
     /// It is marked as not for signing.
@@ -196,6 +208,12 @@ impl fmt::Display for UnusableKey {
             Self::PointEncoding => f.write_str(
                 "its public half is neither a DER OCTET STRING nor a bare point of the curve's \
                  length",
+            ),
+            Self::SelfTest { attempts } => write!(
+                f,
+                "it made no signature that a public key of its CKA_ID verifies; the module has no \
+                 usable mechanism, or its public half is not on the token; tried: {}",
+                attempts.join("; ")
             ),
             Self::PublicKey(error) => error.fmt(f),
             Self::CannotSign => f.write_str(

@@ -8,6 +8,7 @@ use cryptoki::slot::{Limit, Slot, SlotInfo, TokenInfo};
 use crate::error::Pkcs11Error;
 use crate::module::Module;
 use crate::module_error::{CallError, ModuleError};
+use crate::uri::merge;
 
 /// What a token has to be like. All that is named must match.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,8 +29,9 @@ pub(crate) struct TokenSelector {
 /// A token that was found, in its slot.
 pub(crate) struct FoundToken {
     pub(crate) slot: Slot,
-    /// Tells it from the other tokens of the module, as long as it is not initialised anew.
-    pub(crate) identity: String,
+    /// Tells it from the other tokens of the module, as long as it is not initialised anew. `None`
+    /// where its description cannot be read.
+    pub(crate) identity: Option<String>,
     /// What errors call it.
     pub(crate) name: String,
     /// The number of sessions that it can have beside those that are open; `None` when it does not
@@ -38,6 +40,39 @@ pub(crate) struct FoundToken {
 }
 
 impl TokenSelector {
+    /// Adds what a URI names.
+    pub(crate) fn merge(&mut self, named: &Self) -> Result<(), Pkcs11Error> {
+        const CONTRADICTION: &str = "it names another token, slot or library than the builder it \
+                                     is added to; name each but once";
+        let Self {
+            label,
+            manufacturer,
+            serial,
+            model,
+            slot_id,
+            slot_manufacturer,
+            slot_description,
+            library_manufacturer,
+            library_description,
+            library_version,
+        } = named;
+        for (known, named) in [
+            (&mut self.label, label),
+            (&mut self.manufacturer, manufacturer),
+            (&mut self.serial, serial),
+            (&mut self.model, model),
+            (&mut self.slot_manufacturer, slot_manufacturer),
+            (&mut self.slot_description, slot_description),
+            (&mut self.library_manufacturer, library_manufacturer),
+            (&mut self.library_description, library_description),
+        ] {
+            merge(known, named.as_ref(), CONTRADICTION)?;
+        }
+        merge(&mut self.slot_id, slot_id.as_ref(), CONTRADICTION)?;
+        let version = library_version.as_ref();
+        merge(&mut self.library_version, version, CONTRADICTION)
+    }
+
     /// Finds the one token that matches. It is looked up each time, since slots are renumbered
     /// when tokens come and go.
     pub(crate) fn find(&self, module: &Module) -> Result<FoundToken, Pkcs11Error> {
@@ -168,20 +203,20 @@ impl FoundToken {
         let Some(info) = info else {
             return Self {
                 slot,
-                identity: format!("slot {slot}"),
+                identity: None,
                 name: format!("the token in slot {slot}"),
                 free_sessions: None,
             };
         };
         Self {
             slot,
-            identity: format!(
+            identity: Some(format!(
                 "{}\0{}\0{}\0{}",
                 info.manufacturer_id(),
                 info.model(),
                 info.serial_number(),
                 info.label()
-            ),
+            )),
             name: format!(
                 "the token `{}` (serial `{}`, slot {slot})",
                 info.label(),

@@ -8,12 +8,12 @@ use chancery_hsm::{HsmOptions, HsmSigner};
 
 use crate::device::TokenDevice;
 use crate::error::Pkcs11Error;
-use crate::key_object::{KeyObject, KeySelector, default_algorithm};
-use crate::key_session::{Proven, prove};
+use crate::key_object::{KeyObject, KeySelector};
+use crate::key_session::{Proven, Which, prove, prove_any};
 use crate::module::Access;
 use crate::selector::FoundToken;
 use crate::token::Token;
-use crate::uri::{ObjectType, Pkcs11Uri};
+use crate::uri::{ObjectType, Pkcs11Uri, merge};
 
 /// Says which key of a token signs, and how.
 #[derive(Debug)]
@@ -50,10 +50,11 @@ impl SignerBuilder {
         self
     }
 
-    /// The label and the id that a URI names.
+    /// Adds the label and the id that a URI names.
     ///
     /// # Errors
-    /// [`Pkcs11Error::Uri`] when the URI names something else than a private key.
+    /// [`Pkcs11Error::Uri`] when the URI names something else than a private key, or another label
+    /// or id than was named before.
     pub fn uri(mut self, uri: &Pkcs11Uri) -> Result<Self, Pkcs11Error> {
         if uri
             .object_type()
@@ -63,8 +64,12 @@ impl SignerBuilder {
                 reason: "its `type` is not `private`, and only a private key signs",
             });
         }
-        self.key.label = uri.object().map(str::to_owned);
-        self.key.id = uri.id().map(<[u8]>::to_vec);
+        let label = uri.object().map(str::to_owned);
+        let reason = "its `object` is not the label that was named before; name one of them";
+        merge(&mut self.key.label, label.as_ref(), reason)?;
+        let id = uri.id().map(<[u8]>::to_vec);
+        let reason = "its `id` is not the one that was named before; name one of them";
+        merge(&mut self.key.id, id.as_ref(), reason)?;
         Ok(self)
     }
 
@@ -142,15 +147,11 @@ impl SignerBuilder {
         }
         let halves = key.public_halves(&session)?.map_err(unusable)?;
         drop(session);
-        let algorithm = self
-            .algorithm
-            .or_else(|| {
-                halves
-                    .first()
-                    .map(|half| default_algorithm(half.key_type()))
-            })
-            .unwrap_or(Algorithm::Es256);
-        let proven = prove(&self.token, &self.key, &key, &halves, algorithm)?;
+        let which = Which::Selected(&self.key);
+        let proven = match self.algorithm {
+            Some(algorithm) => prove(&self.token, which, &key, &halves.keys, algorithm),
+            None => prove_any(&self.token, which, &key, &halves.keys),
+        }?;
         Ok((proven, token))
     }
 }

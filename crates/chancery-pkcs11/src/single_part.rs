@@ -19,6 +19,35 @@ use libloading::Library;
 
 type FunctionList = unsafe extern "C" fn(*mut *mut CK_FUNCTION_LIST) -> CK_RV;
 
+/// A module's library, loaded.
+pub(crate) struct ModuleLibrary {
+    library: Library,
+    function_list: FunctionList,
+}
+
+impl ModuleLibrary {
+    /// Loads the library at the path, or finds it where it is loaded already.
+    #[allow(unsafe_code)]
+    pub(crate) fn load(path: &Path) -> std::result::Result<Self, libloading::Error> {
+        // SAFETY: what a library does when it is loaded is up to whoever named it as a module.
+        // `cryptoki` loads it in the same way.
+        let library = unsafe { Library::new(path) }?;
+        // SAFETY: in a PKCS#11 module the symbol of this name is a function of this type (PKCS#11
+        // 3.1 §5.4).
+        let function_list = *unsafe { library.get::<FunctionList>(b"C_GetFunctionList\0") }?;
+        Ok(Self {
+            library,
+            function_list,
+        })
+    }
+
+    /// Tells libraries apart: one that is reached by several paths, such as hard links, is loaded
+    /// once, and its functions lie in one place.
+    pub(crate) fn id(&self) -> usize {
+        self.function_list as usize
+    }
+}
+
 /// A module's functions for signing.
 pub(crate) struct SinglePart {
     /// `None` where every list that the module hands out is a module of its own, with sessions of
@@ -27,30 +56,30 @@ pub(crate) struct SinglePart {
 }
 
 impl SinglePart {
-    /// Finds the functions of the module that `cryptoki` has loaded from the same path.
+    /// Takes the functions of the module, which stays loaded from here on.
     #[allow(unsafe_code)]
-    pub(crate) fn load(path: &Path) -> std::result::Result<Self, libloading::Error> {
-        // SAFETY: the library is loaded already, so that no code of its own runs now; a loader
-        // that counts its users hands out the same one again.
-        let library = unsafe { Library::new(path) }?;
+    pub(crate) fn new(library: ModuleLibrary) -> Self {
         let mut lists: [*mut CK_FUNCTION_LIST; 2] = [ptr::null_mut(); 2];
-        // SAFETY: in a PKCS#11 module the symbol of this name is a function of this type (PKCS#11
-        // 3.1 §5.4), and `cryptoki` has used it as one. It writes to the place it is given.
-        unsafe {
-            let function_list = library.get::<FunctionList>(b"C_GetFunctionList\0")?;
-            for list in &mut lists {
-                function_list(list);
-            }
+        for list in &mut lists {
+            // SAFETY: it is a function of the library, which is loaded, and writes to the place it
+            // is given.
+            unsafe { (library.function_list)(list) };
         }
         // The list is the module's own and static, so the module must never be unloaded.
-        mem::forget(library);
+        mem::forget(library.library);
         let [list, another] = lists;
         // SAFETY: where the call failed, the pointer is null still; else it is that of the
         // module's list, which nobody writes to and which lives as long as the process.
         let functions = unsafe { list.as_ref() };
-        Ok(Self {
+        Self {
             functions: functions.filter(|_| list == another),
-        })
+        }
+    }
+
+    /// Whether the module hands out its one list of functions each time, and not a client of its
+    /// own to some other process.
+    pub(crate) const fn is_in_process(&self) -> bool {
+        self.functions.is_some()
     }
 
     /// Signs `data`, all at once; tells the signature's length, which is at most that of `buffer`.

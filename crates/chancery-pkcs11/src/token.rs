@@ -4,14 +4,15 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use chancery_core::PublicKey;
 use chancery_hsm::{HsmOptions, HsmSigner};
 
 use crate::error::Pkcs11Error;
-use crate::key_object::{
-    KeyObject, KeySelector, describe_private_keys, find_private_keys, private_keys,
-};
+use crate::key_object::{KeyObject, KeySelector, describe_private_keys, private_keys};
+use crate::key_session::{Which, prove_any};
 use crate::module::{Access, Module, ModuleSession};
 use crate::pin::Pin;
+use crate::public_half::UnusableKey;
 use crate::selector::{FoundToken, TokenSelector};
 use crate::signer_builder::SignerBuilder;
 use crate::token_key::{TokenKey, UnlistedKey};
@@ -54,7 +55,8 @@ impl Token {
         }
     }
 
-    /// Opens the token that a URI names, with the module and the PIN that it names.
+    /// Opens the token that a URI names, with the module and the PIN that it names. To add what a
+    /// URI cannot say, such as a PIN from a callback, use [`TokenBuilder::uri`].
     ///
     /// # Errors
     /// [`Pkcs11Error::Uri`] when the URI names no module, and those of [`TokenBuilder::open`].
@@ -63,16 +65,14 @@ impl Token {
             reason: "it has no `module-path`, which says where the module's library is; \
                      `module-name` alone does not",
         })?;
-        TokenBuilder {
-            module: Path::new(module).to_owned(),
-            selector: uri.token().clone(),
-            pin: uri.pin(),
-            reserved: None,
-        }
-        .open()
+        Self::builder(module).uri(uri)?.open()
     }
 
     /// The keys on the token that can sign tokens.
+    ///
+    /// Anybody can store a public key beside a private key that does not tell its public half
+    /// itself, as few but RSA keys do. Such a key signs something here, and is listed with the
+    /// public key that verifies it.
     ///
     /// # Errors
     /// [`Pkcs11Error`] when the token cannot be reached, or refuses the login.
@@ -104,19 +104,29 @@ impl Token {
         &self.0.module
     }
 
-    /// Does what somebody asked for. Signers notice when their device went away and came back; here
-    /// there may be none at work, so when it fails in that way, the module is started afresh and
-    /// it is done once more.
+    /// Does what somebody asked for, which must be fit to be done twice.
+    ///
+    /// Signers notice when their device went away and came back; here there may be none at work, so
+    /// when it fails in that way, the module is started afresh, once. And when a signer does so
+    /// meanwhile, sessions are lost, and it is done again with another one.
     pub(crate) fn despite_restarts<T>(
         &self,
         operation: impl Fn() -> Result<T, Pkcs11Error>,
     ) -> Result<T, Pkcs11Error> {
+        const TRIES: usize = 5;
         let module = self.module();
-        let epoch = module.epoch();
-        match operation() {
-            Err(error) if error.may_be_stale() && module.reset(epoch).is_ok() => operation(),
-            outcome => outcome,
+        let mut may_reset = true;
+        for _ in 1..TRIES {
+            let epoch = module.epoch();
+            match operation() {
+                Err(error) if error.is_of_session() => {}
+                Err(error) if may_reset && error.may_be_stale() && module.reset(epoch).is_ok() => {
+                    may_reset = false;
+                }
+                outcome => return outcome,
+            }
         }
+        operation()
     }
 
     /// Opens a session and sees to it that it is logged in, where there is a PIN.
@@ -132,7 +142,7 @@ impl Token {
         let found = selector.find(module)?;
         let session = module.open_session(found.slot, access)?;
         if let Some(pin) = pin {
-            let login = module.login(&found.identity);
+            let login = module.logins().of(found.slot, found.identity.as_deref());
             login.ensure(module, &session, found.slot, pin, &found.name)?;
         }
         Ok((session, found))
@@ -145,9 +155,13 @@ impl Token {
         token: &FoundToken,
         selector: &KeySelector,
     ) -> Result<KeyObject, Pkcs11Error> {
-        match *find_private_keys(session, selector)? {
-            [key] => Ok(KeyObject::read(session, key)?),
-            [] => Err(Pkcs11Error::NoKey {
+        let mut matching = private_keys(session, selector)?;
+        let first = matching.next().transpose()?;
+        let second = matching.next().transpose()?;
+        drop(matching);
+        match (first, second) {
+            (Some(key), None) => Ok(key),
+            (None, _) => Err(Pkcs11Error::NoKey {
                 wanted: selector.to_string(),
                 token: token.name.clone(),
                 found: describe_private_keys(session, &KeySelector::default())?,
@@ -165,20 +179,55 @@ impl Token {
         let (session, _) = self.session(Access::ReadOnly)?;
         let mut listed = Vec::new();
         let mut unlisted = Vec::new();
+        let mut device_failed = None;
         for key in private_keys(&session, &KeySelector::default())? {
-            let halves = match key.check_use() {
-                Ok(()) => key.public_halves(&session)?,
-                Err(reason) => Err(reason),
-            };
-            match halves {
-                Ok(halves) => listed.extend(halves.into_iter().filter_map(|half| {
+            let key = key?;
+            let reason = match self.half(&session, &key) {
+                Ok(half) => {
                     // The half was checked, and the algorithm goes with it.
-                    TokenKey::new(&key, half).ok()
-                })),
-                Err(reason) => unlisted.push(UnlistedKey::new(&key, reason)),
+                    listed.extend(TokenKey::new(&key, half).ok());
+                    continue;
+                }
+                Err(Pkcs11Error::UnusableKey { reason, .. }) => reason,
+                Err(error) => {
+                    let Pkcs11Error::SelfTest { attempts, .. } = &error else {
+                        return Err(error);
+                    };
+                    let attempts = attempts.clone();
+                    if error.may_be_stale() {
+                        device_failed = Some(error);
+                    }
+                    UnusableKey::SelfTest { attempts }
+                }
+            };
+            unlisted.push(UnlistedKey::new(&key, reason));
+        }
+        // A device that no key signs on is not there, rather than all keys of no use.
+        match device_failed {
+            Some(error) if listed.is_empty() => return Err(error),
+            _ => {}
+        }
+        // The handles were good to the end.
+        session.call(|session| session.get_session_info())?;
+        Ok((listed, unlisted))
+    }
+
+    /// The public half of the key: the one that it tells itself, else the one that verifies what it
+    /// signs.
+    fn half(&self, session: &ModuleSession, key: &KeyObject) -> Result<PublicKey, Pkcs11Error> {
+        let unusable = |reason| Pkcs11Error::UnusableKey {
+            key: key.name(),
+            reason,
+        };
+        key.check_use().map_err(unusable)?;
+        let halves = key.public_halves(session)?.map_err(unusable)?;
+        match halves.keys.as_slice() {
+            [half] if halves.is_its_own => Ok(half.clone()),
+            halves => {
+                let proven = prove_any(self, Which::Read, key, halves)?;
+                Ok(proven.jwk.public_key().clone())
             }
         }
-        Ok((listed, unlisted))
     }
 }
 
@@ -194,6 +243,22 @@ impl fmt::Debug for Token {
 }
 
 /// Opens the signer that a URI names: module, token, PIN and key.
+///
+/// A key that could leave the token is opened too. To refuse such a key, or to ask for its warnings
+/// or for another algorithm, take the steps one by one:
+///
+/// ```no_run
+/// # use chancery_pkcs11::{Pkcs11Uri, Token};
+/// # let uri: Pkcs11Uri = "pkcs11:token=issuer?module-path=/usr/lib/softhsm/libsofthsm2.so".parse()?;
+/// let signer = Token::from_uri(&uri)?.signer().uri(&uri)?;
+/// for warning in signer.warnings()? {
+///     eprintln!("{warning}");
+/// }
+/// let signer = signer.refuse_extractable().open()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// In one step:
 ///
 /// ```no_run
 /// use chancery_hsm::HsmOptions;
@@ -246,6 +311,42 @@ impl TokenBuilder {
         self
     }
 
+    /// Adds the token and the PIN that a URI names. What no URI can say is said beside it:
+    ///
+    /// ```no_run
+    /// use chancery_pkcs11::{Pin, Pkcs11Uri, Token};
+    ///
+    /// let uri: Pkcs11Uri = "pkcs11:token=issuer;object=tokens-2026".parse()?;
+    /// let token = Token::builder("/usr/lib/softhsm/libsofthsm2.so")
+    ///     .uri(&uri)?
+    ///     .pin(Pin::callback(|| Ok("1234".to_owned())))
+    ///     .open()?;
+    /// let signer = token.signer().uri(&uri)?.open()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Pkcs11Error::Uri`] when the URI names another module or token than was named before, or a
+    /// PIN where there is one already.
+    pub fn uri(mut self, uri: &Pkcs11Uri) -> Result<Self, Pkcs11Error> {
+        let contradiction = |reason| Err(Pkcs11Error::Uri { reason });
+        if uri
+            .module_path()
+            .is_some_and(|path| Path::new(path) != self.module)
+        {
+            return contradiction("its `module-path` is not the module of the builder");
+        }
+        self.selector.merge(uri.token())?;
+        match uri.pin() {
+            Some(_) if self.pin.is_some() => {
+                return contradiction("it names a PIN, and the builder has one already");
+            }
+            Some(pin) => self.pin = Some(pin),
+            None => {}
+        }
+        Ok(self)
+    }
+
     /// Where the user PIN comes from. Without it there is no login.
     ///
     /// A login counts for the whole process: while anybody in it is logged in to the token, the
@@ -265,7 +366,10 @@ impl TokenBuilder {
 
     /// Loads the module where it is not loaded yet, finds the token, and logs in.
     ///
-    /// A PIN that the token refused is not tried a second time by this process, whoever asks.
+    /// A PIN that the token refused is not tried a second time by this process, whoever asks. It
+    /// counts as refused too when the login fails with any other code, and the token says that it
+    /// has counted a wrong PIN (`CKF_USER_PIN_COUNT_LOW`, `CKF_USER_PIN_FINAL_TRY`,
+    /// `CKF_USER_PIN_LOCKED`; PKCS#11 3.1 §3.2).
     ///
     /// # Errors
     /// [`Pkcs11Error`]: the module cannot be loaded, no token or several match, there is no PIN, or

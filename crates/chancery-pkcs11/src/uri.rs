@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
+use crate::error::Pkcs11Error;
 use crate::percent::{self, Component};
 use crate::pin::Pin;
 use crate::selector::TokenSelector;
@@ -333,6 +334,24 @@ fn pin_file(source: &str) -> Option<PathBuf> {
         .then(|| PathBuf::from(path))
 }
 
+/// Adds what a URI names to what is known already, which must not be something else.
+pub(crate) fn merge<T: Clone + PartialEq>(
+    known: &mut Option<T>,
+    named: Option<&T>,
+    contradiction: &'static str,
+) -> Result<(), Pkcs11Error> {
+    match (&known, named) {
+        (_, None) => Ok(()),
+        (Some(known), Some(named)) if known != named => Err(Pkcs11Error::Uri {
+            reason: contradiction,
+        }),
+        (_, Some(named)) => {
+            *known = Some(named.clone());
+            Ok(())
+        }
+    }
+}
+
 /// Why a text is no PKCS#11 URI. It holds names of attributes, and no values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -374,7 +393,8 @@ impl fmt::Display for Pkcs11UriError {
             Self::Scheme => f.write_str("a PKCS#11 URI begins with `pkcs11:`"),
             Self::Attribute => f.write_str(
                 "an attribute of the PKCS#11 URI is not a name, `=` and a value; attributes of the \
-                 path are separated by `;`, those of the query by `&`",
+                 path are separated by `;`, those of the query by `&`; write one that belongs to a \
+                 value, such as a PIN, as %3B or %26",
             ),
             Self::UnknownAttribute { name } => write!(
                 f,

@@ -21,7 +21,7 @@ fn never() -> Instant {
 
 /// A ladder on which a session has been opened and lost.
 fn ladder_in_use() -> Arc<Ladder> {
-    let ladder = Arc::new(Ladder::new());
+    let ladder = Arc::new(Ladder::new(Duration::from_secs(3600)));
     ladder.opened();
     ladder.lost();
     ladder
@@ -35,7 +35,7 @@ fn spawn(ladder: &Arc<Ladder>, run: impl Fn(&Ladder) + Send + 'static) -> thread
 #[test]
 fn one_climbs_at_a_time() {
     explore(4_000, || {
-        let ladder = Arc::new(Ladder::new());
+        let ladder = Arc::new(Ladder::new(Duration::from_secs(3600)));
         let climbing = Arc::new(AtomicUsize::new(0));
         let threads: Vec<_> = (0..3)
             .map(|_| {
@@ -153,14 +153,14 @@ fn the_loss_of_the_last_session_ends_the_pause_of_those_without() {
 #[test]
 fn the_first_try_is_answered_whichever_way_it_goes() {
     explore(4_000, || {
-        let ladder = Arc::new(Ladder::new());
+        let ladder = Arc::new(Ladder::new(Duration::from_secs(3600)));
         let opens = spawn(&ladder, |ladder| {
             ladder.climb(|| ladder.opened());
         });
         assert!(matches!(ladder.first_try(never()), FirstTry::Opened));
         opens.join().unwrap();
 
-        let ladder = Arc::new(Ladder::new());
+        let ladder = Arc::new(Ladder::new(Duration::from_secs(3600)));
         let fails = spawn(&ladder, |ladder| {
             ladder.climb(|| ladder.failed(&trouble(FAILED), 0));
             assert!(ladder.climb(|| ()).is_none(), "the signer was given up");
@@ -197,7 +197,7 @@ fn workers_that_fail_at_once_reset_once() {
 #[test]
 fn the_sessions_of_several_workers_are_counted() {
     explore(4_000, || {
-        let ladder = Arc::new(Ladder::new());
+        let ladder = Arc::new(Ladder::new(Duration::from_secs(3600)));
         ladder.opened();
         let downs = Arc::new(Count::default());
         let threads: Vec<_> = (0..3)

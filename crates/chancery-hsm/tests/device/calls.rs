@@ -35,9 +35,10 @@ pub(crate) fn begin(signer: &HsmSigner, message: &str) -> PendingSignature {
     signer.begin_sign(&input(signer, message))
 }
 
-/// Signs, and must be told why not.
+/// Signs, and must be told why not. It is awaited, since a caller that blocks gives up by itself
+/// where the machine is slow.
 pub(crate) fn refused(signer: &HsmSigner, message: &str) -> SignErrorKind {
-    sign(signer, message).unwrap_err().kind()
+    block_on(begin(signer, message)).unwrap_err().kind()
 }
 
 fn input<'a>(signer: &HsmSigner, message: &'a str) -> SigningInput<'a> {

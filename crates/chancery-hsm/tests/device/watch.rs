@@ -99,7 +99,8 @@ impl Watch {
     pub(super) fn enter_open(&self) -> Opening<'_> {
         let mut seen = self.lock();
         seen.opening += 1;
-        if seen.opening > 1 {
+        // One that hangs keeps the others out for the deadline alone.
+        if seen.opening > 1 + seen.hanging {
             seen.broken_rules
                 .push("two workers open at once".to_owned());
         }

@@ -47,11 +47,11 @@ fn a_signer_without_sessions_is_recovering_and_tells_why() {
     device.always(Step::Open, Act::Fail(DeviceErrorKind::Failed));
     device.always(Step::Sign, Act::Fail(DeviceErrorKind::Failed));
     assert_eq!(refused(&signer, "a.b"), SignErrorKind::Unavailable);
-    let _ = sign(&signer, "a.b");
+    assert_eq!(refused(&signer, "a.b"), SignErrorKind::Unavailable);
     eventually("no session", || signer.health().sessions == 0);
     let health = signer.health();
     assert_eq!(health.state, State::Recovering);
-    assert_eq!((health.failed, health.timed_out, health.signed), (2, 0, 0));
+    assert_eq!((health.failed, health.timed_out, health.signed), (0, 2, 0));
     let (error, ago) = health.last_error.unwrap();
     assert_eq!(error, "the script said no: code 48");
     assert!(ago < Duration::from_secs(5), "{ago:?}");

@@ -18,7 +18,7 @@ fn a_hook_that_panics_kills_no_worker_and_loses_no_caller() {
     let signer = device.signer(options.on_event(|_| panic::panic_any("scripted")));
     device.on(Step::Sign, |call| match call.number % 7 {
         3 => Act::Fail(DeviceErrorKind::Failed),
-        5 => Act::Flip,
+        5 if call.number < 7 => Act::Flip,
         _ => Act::Work,
     });
     callers(4, |_| {
@@ -138,4 +138,28 @@ fn a_hook_that_drops_the_signer_ends_it() {
     block_on(pending).unwrap();
     eventually("the signer is gone", || signer.lock().unwrap().is_none());
     eventually("its sessions are dropped", || device.watch().live() == 0);
+}
+
+#[test]
+fn a_hook_that_hangs_keeps_no_future_from_its_deadline() {
+    let device = Scripted::new();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let released = std::sync::Mutex::new(released);
+    let options = workers(1).with_deadline(Duration::from_millis(200));
+    let signer = device.signer(options.on_event(move |event| {
+        if matches!(event, Event::NotSigned { .. }) {
+            // Until the sender is dropped.
+            let _ = released.lock().unwrap().recv();
+        }
+    }));
+    device.always(Step::Sign, Act::Hang);
+    for _ in 0..3 {
+        let started = Instant::now();
+        let error = block_on(begin(&signer, "a.b")).unwrap_err();
+        assert_eq!(error.kind(), SignErrorKind::Timeout);
+        assert!(started.elapsed() < Duration::from_secs(2));
+    }
+    assert_eq!(signer.health().timed_out, 3);
+    drop(release);
+    device.watch().release();
 }

@@ -1,7 +1,7 @@
 //! A device whose code panics is a device that fails.
 
 use chancery_core::SignErrorKind;
-use chancery_hsm::{HsmOptions, State};
+use chancery_hsm::{DeviceErrorKind, HsmOptions, State};
 
 use crate::device::calls::{callers, eventually, refused, sign, workers};
 use crate::device::{Act, Scripted, Step};
@@ -23,7 +23,7 @@ fn panics_at_each_step_are_not_noticed() {
         eventually("eight sessions", || signer.health().sessions == 8);
         if step != Step::Sign {
             device.on(Step::Sign, |call| match call.number % 4 {
-                1 => Act::Flip,
+                1 => Act::Fail(DeviceErrorKind::Failed),
                 _ => Act::Work,
             });
         }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use chancery_core::SignErrorKind;
+use chancery_core::{SignErrorKind, Signer as _, SigningInput};
 use chancery_hsm::{DeviceErrorKind, HsmOptions, State};
 
 use crate::device::calls::{callers, eventually, refused, sign, workers};
@@ -91,6 +91,10 @@ fn resets_are_apart_and_stop_when_there_is_a_session() {
         "{resets} in {:?}",
         started.elapsed()
     );
+    for pair in device.watch().resets().windows(2) {
+        let apart = pair[1] - pair[0];
+        assert!(apart > RESET_INTERVAL * 3 / 4, "{apart:?}");
+    }
     device.always(Step::Sign, Act::Work);
     device.always(Step::Open, Act::Work);
     sign(&signer, "a.b").unwrap();
@@ -230,4 +234,43 @@ fn a_signature_that_was_retried_is_the_one_that_was_asked_for() {
         }
     });
     assert!(failures.load(Ordering::Relaxed) >= 150);
+}
+
+#[test]
+fn a_worker_that_hangs_in_open_keeps_the_others_out_for_the_deadline_alone() {
+    let device = Scripted::new();
+    let deadline = Duration::from_millis(300);
+    let signer = device.signer(workers(3).with_deadline(deadline));
+    eventually("three sessions", || signer.health().sessions == 3);
+    let opened = device.watch().opened();
+    device.on(Step::Open, move |call| {
+        if call.number == opened {
+            Act::Hang
+        } else {
+            Act::Work
+        }
+    });
+    let fails = Arc::new(AtomicUsize::new(3));
+    let left = Arc::clone(&fails);
+    device.on(Step::Sign, move |_| {
+        let take = |left: usize| left.checked_sub(1);
+        if left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
+            .is_ok()
+        {
+            FAILED
+        } else {
+            Act::Work
+        }
+    });
+    // All three sessions fail, and the first that is opened anew hangs for good.
+    let input = SigningInput::new(signer.jwk().algorithm(), b"a.b");
+    let _ = signer.sign(&input);
+    eventually("two others", || signer.health().sessions == 2);
+    sign(&signer, "a.b").unwrap();
+    let health = signer.health();
+    assert_eq!((health.state, health.overdue), (State::Ready, 1));
+    device.watch().release();
+    eventually("all three", || signer.health().sessions == 3);
+    assert_eq!(signer.health().overdue, 0);
 }

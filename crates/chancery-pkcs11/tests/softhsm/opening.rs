@@ -1,14 +1,16 @@
 //! What is opened, and what is refused with which words.
 
 use chancery_core::Signer as _;
-use chancery_hsm::HsmOptions;
-use chancery_pkcs11::{KeyPair, Pkcs11Error, Token, UnusableKey, Warning};
+use chancery_hsm::{HsmOptions, HsmSigner};
+use chancery_pkcs11::{
+    KeyPair, Pin, Pkcs11Error, Pkcs11Uri, SignerBuilder, Token, UnusableKey, Warning,
+};
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::Attribute;
 
 use crate::support::{LABEL, PIN, SoftHsm, isolated, said};
 
-const P256: &[u8] = &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
+pub(crate) const P256: &[u8] = &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
 const P521: &[u8] = &[0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x23];
 const SECP256K1: &[u8] = &[0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x0a];
 
@@ -67,6 +69,48 @@ fn by_uri() {
             let said = said(opened);
             assert!(said.starts_with(error), "{said}");
         }
+    });
+}
+
+/// A URI adds to what a builder knows, and never takes from it.
+#[test]
+#[ignore = "needs SoftHSM; cargo xtask test sets it up"]
+fn by_uri_and_more() {
+    isolated(|hsm| {
+        let token = hsm.token();
+        let key = token.generate(KeyPair::P256, "key", Some(&[1])).unwrap();
+        token.generate(KeyPair::P256, "other", Some(&[2])).unwrap();
+        // Without a login none of the keys is to be seen.
+        hsm.bare().session().logout().unwrap();
+        let uri = |text: &str| text.parse::<Pkcs11Uri>().unwrap();
+        let module = hsm.module.display();
+        let of_token = uri(&format!("pkcs11:token={LABEL}?module-path={module}"));
+        let builder = || Token::builder(&hsm.module);
+        let pin = Pin::callback(|| Ok(PIN.to_owned()));
+        let opened = builder().uri(&of_token).unwrap().pin(pin).open().unwrap();
+        let signer = |label: &str, named: &str| {
+            let signer = opened.signer().label(label).uri(&uri(named));
+            signer.and_then(SignerBuilder::open)
+        };
+        let jwk = |signer: Result<HsmSigner, _>| signer.unwrap().jwk().clone();
+        assert_eq!(jwk(signer("key", "pkcs11:")), *key.jwk());
+        assert_eq!(jwk(signer("key", "pkcs11:id=%01")), *key.jwk());
+        let named = "pkcs11:object=key;id=%01";
+        assert_eq!(jwk(signer("key", named)), *key.jwk());
+        let none = signer("key", "pkcs11:id=%02");
+        assert!(matches!(none, Err(Pkcs11Error::NoKey { .. })), "{none:?}");
+        let refused = |result: Result<(), Pkcs11Error>| {
+            assert!(matches!(result, Err(Pkcs11Error::Uri { .. })), "{result:?}");
+        };
+        refused(signer("key", "pkcs11:object=other").map(drop));
+        let of_id = opened.signer().id(&[1]).uri(&uri("pkcs11:id=%02"));
+        refused(of_id.map(drop));
+        refused(builder().label("other").uri(&of_token).map(drop));
+        refused(builder().slot(1).uri(&uri("pkcs11:slot-id=2")).map(drop));
+        refused(Token::builder("/other.so").uri(&of_token).map(drop));
+        let with_pin = uri("pkcs11:?pin-value=1234");
+        let two = builder().pin(Pin::new(PIN)).uri(&with_pin);
+        refused(two.map(drop));
     });
 }
 
@@ -297,6 +341,15 @@ fn extractable_keys_are_warned_of_or_refused() {
                     .any(|key| key.label() == label && key.is_extractable())
             );
         }
+        let module = hsm.module.display();
+        let uri =
+            format!("pkcs11:token={LABEL};object=extractable?module-path={module}&pin-value={PIN}");
+        let uri = uri.parse().unwrap();
+        chancery_pkcs11::open(&uri, HsmOptions::new()).unwrap();
+        let signer = Token::from_uri(&uri).unwrap().signer().uri(&uri).unwrap();
+        assert_eq!(signer.warnings().unwrap().len(), 1);
+        let refused = signer.refuse_extractable().open();
+        assert!(matches!(refused, Err(Pkcs11Error::Extractable { .. })));
         let key = token.generate(KeyPair::P256, "safe", None).unwrap();
         assert!(!key.is_extractable() && !key.was_extractable());
         assert_eq!(token.signer().label("safe").warnings().unwrap(), []);
@@ -341,7 +394,7 @@ fn a_mismatched_public_half_fails_the_self_test() {
 }
 
 /// Generates with a bare binding what the crate itself would not.
-fn generate(
+pub(crate) fn generate(
     hsm: &SoftHsm,
     mechanism: &Mechanism<'_>,
     kind: &[Attribute],

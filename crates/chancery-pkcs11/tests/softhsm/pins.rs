@@ -1,7 +1,10 @@
 //! The PIN: where it comes from, and that a wrong one is tried once.
 
-use std::sync::Arc;
+use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
+use std::time::Duration;
 
 use chancery_core::{Algorithm, SignErrorKind, Signer as _, SigningInput};
 use chancery_hsm::{HsmOptions, State};
@@ -47,6 +50,67 @@ fn a_refused_pin_is_never_tried_again() {
         session
             .login(UserType::User, Some(&AuthPin::new("9999".into())))
             .unwrap();
+    });
+}
+
+/// Two hard links lead to one library, which has one state.
+#[test]
+#[ignore = "needs SoftHSM; cargo xtask test sets it up"]
+fn a_pin_refused_by_one_path_is_not_tried_by_another() {
+    isolated(|hsm| {
+        let [path, link] = ["module.so", "link.so"].map(|name| hsm.folder().join(name));
+        fs::copy(&hsm.module, &path).unwrap();
+        fs::hard_link(&path, &link).unwrap();
+        let mut tried = Vec::new();
+        for path in [path, link] {
+            let opened = Token::builder(path).label(LABEL).pin(Pin::new("9999"));
+            match opened.open() {
+                Err(Pkcs11Error::WrongPin { was_tried, .. }) => tried.push(was_tried),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(tried, [true, false]);
+    });
+}
+
+/// Who has a PIN does not wait for somebody else's.
+#[test]
+#[ignore = "needs SoftHSM; cargo xtask test sets it up"]
+fn a_pin_that_does_not_come_holds_up_nobody_else() {
+    isolated(|hsm| {
+        let (asked, is_asked) = mpsc::channel();
+        let (give, given) = mpsc::channel();
+        let given = Mutex::new(given);
+        let slow = hsm.builder().pin(Pin::callback(move || {
+            asked.send(())?;
+            Ok(given.lock().unwrap().recv()?)
+        }));
+        thread::scope(|scope| {
+            let slow = scope.spawn(|| slow.open());
+            is_asked.recv().unwrap();
+            let (opened, is_opened) = mpsc::channel();
+            scope.spawn(move || opened.send(hsm.builder().open().is_ok()));
+            let in_time = is_opened.recv_timeout(Duration::from_secs(5));
+            give.send(PIN.to_owned()).unwrap();
+            assert_eq!(in_time, Ok(true));
+            slow.join().unwrap().unwrap();
+        });
+    });
+}
+
+#[test]
+#[ignore = "needs SoftHSM; cargo xtask test sets it up"]
+fn a_callback_may_open_the_token_itself() {
+    isolated(|hsm| {
+        let inner = hsm.builder();
+        let pin = Pin::callback(move || {
+            inner.clone().open()?;
+            Ok(PIN.to_owned())
+        });
+        let (opened, is_opened) = mpsc::channel();
+        let outer = hsm.builder().pin(pin);
+        thread::spawn(move || opened.send(outer.open().is_ok()));
+        assert_eq!(is_opened.recv_timeout(Duration::from_secs(5)), Ok(true));
     });
 }
 

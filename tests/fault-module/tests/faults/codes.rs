@@ -116,14 +116,12 @@ pub(crate) fn cases() -> Vec<Case> {
 
 /// Whether the code says that the session exists no more (PKCS#11 2.40 §5.1.2 and §5.1.3), so that
 /// nobody need close it. The session behind the fault lives on.
+///
+/// That a device or a token is gone says so too, but it may be back, so the session is asked for.
 fn says_that_session_is_gone(code: CK_RV) -> bool {
     matches!(
         code,
-        CKR_SESSION_HANDLE_INVALID
-            | CKR_SESSION_CLOSED
-            | CKR_DEVICE_REMOVED
-            | CKR_TOKEN_NOT_PRESENT
-            | CKR_CRYPTOKI_NOT_INITIALIZED
+        CKR_SESSION_HANDLE_INVALID | CKR_SESSION_CLOSED | CKR_CRYPTOKI_NOT_INITIALIZED
     )
 }
 

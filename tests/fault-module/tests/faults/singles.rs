@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use chancery_fault_module::{Effect, Fault, Faults, Function, SoftHsm, When};
 use chancery_hsm::HsmOptions;
-use chancery_pkcs11::{KeyPair, Pkcs11Error};
-use cryptoki_sys::{CKR_DEVICE_ERROR, CKR_PIN_LOCKED};
+use chancery_pkcs11::{KeyPair, Pin, Pkcs11Error, Token};
+use cryptoki::context::Pkcs11;
+use cryptoki_sys::{CKR_DEVICE_ERROR, CKR_GENERAL_ERROR, CKR_PIN_LOCKED};
 
 use crate::bench::{self, Bench};
 use crate::case::Case;
@@ -30,6 +31,15 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::single("signer dropped while all sessions hang", drop_while_hung),
         Case::single("opened with a wrong PIN", open_with_wrong_pin),
         Case::single("opened with a locked PIN", open_with_locked_pin),
+        Case::single("opened with a wrong PIN, told by no code", || {
+            refuse_opening("4321", Some(told_by_no_code()))
+        }),
+        Case::single("wrong PIN by slot, described at first", || {
+            refuse_by_slot([true, false])
+        }),
+        Case::single("wrong PIN by slot, described later", || {
+            refuse_by_slot([false, true])
+        }),
         Case::single("opened while calls fail", open_while_calls_fail),
     ]
 }
@@ -138,6 +148,49 @@ fn open_with_locked_pin() -> Report {
     refuse_opening(SoftHsm::PIN, Some(locked))
 }
 
+/// The token refuses the PIN and counts it, and the module has another code for that.
+const fn told_by_no_code() -> Fault {
+    Fault {
+        function: Function::Login,
+        effect: Effect::DoButReturn(CKR_GENERAL_ERROR),
+        when: When::Always,
+    }
+}
+
+/// A token that is chosen by its slot is the same one, whether or not its description can be read.
+fn refuse_by_slot(is_described: [bool; 2]) -> Report {
+    let mut report = Report::default();
+    incident::provision(Incident::None);
+    let faults = Faults::load().unwrap();
+    let path = Faults::path().unwrap();
+    let unnamed = Token::builder(&path).label(SoftHsm::LABEL).open();
+    report.check(unnamed.is_ok(), format_args!("{unnamed:?}"));
+    let slots = Pkcs11::new(&path).unwrap();
+    let slot = slots.get_slots_with_initialized_token().unwrap()[0];
+    for (is_described, is_first) in is_described.into_iter().zip([true, false]) {
+        let fault = Fault {
+            function: Function::GetTokenInfo,
+            effect: Effect::Return(CKR_DEVICE_ERROR),
+            when: When::Always,
+        };
+        let failing = (!is_described).then(|| faults.inject(fault));
+        let token = Token::builder(&path).slot(slot.id()).pin(Pin::new("4321"));
+        let opened = token.open();
+        let is_expected = match opened {
+            Err(Pkcs11Error::WrongPin { was_tried, .. }) => was_tried == is_first,
+            _ => false,
+        };
+        report.check(is_expected, format_args!("{opened:?}"));
+        if let Some(failing) = failing {
+            report.check(failing.end() > 0, "the description was not asked for");
+        }
+    }
+    let tried = faults.calls(Function::Login);
+    report.figure(format!("tried {tried}"));
+    report.check(tried == 1, format_args!("{tried} tries, not 1"));
+    report
+}
+
 /// A PIN that was refused is not tried again, however often and from how many threads the signer
 /// is opened.
 fn refuse_opening(pin: &str, fault: Option<Fault>) -> Report {
@@ -159,9 +212,9 @@ fn refuse_opening(pin: &str, fault: Option<Fault>) -> Report {
     let again = bench::signer(pin, HsmOptions::new());
     let is_refused = matches!(again, Err(Pkcs11Error::WrongPin { .. }));
     report.check(is_refused, format_args!("not refused again: {again:?}"));
-    let refused = faults.refused_logins();
-    report.figure(format!("refused {refused}"));
-    report.check(refused == 1, format_args!("{refused} PINs refused, not 1"));
+    let tried = faults.failures(Function::Login);
+    report.figure(format!("refused {tried}"));
+    report.check(tried == 1, format_args!("{tried} PINs refused, not 1"));
     report
 }
 
