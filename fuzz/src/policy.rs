@@ -26,7 +26,9 @@ pub fn policy(data: &[u8]) {
     assert_eq!(policy.characters(), written.len());
     assert_eq!(written.parse().as_ref(), Ok(&policy), "{written}");
     assert_eq!(policy.to_pretty_json().parse().as_ref(), Ok(&policy));
-    lint(&policy);
+    for finding in lint(&policy) {
+        assert!(!finding.mend.is_empty(), "{finding}");
+    }
 
     let Ok(keys) = serde_json::from_str::<Map<String, Value>>(keys) else {
         return;
