@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use chancery_core::{Algorithm, Claims, IssueError, Issuer};
 use chancery_federation::aws::{
-    self, DenialReason, ErrorCode, Outcome, Policy, Provider, TrustPolicy, TrustPolicyError,
+    self, DenialReason, ErrorCode, Outcome, Policy, Provider, SessionTags, TrustPolicy,
+    TrustPolicyError,
 };
 use chancery_federation::{Severity, Sharing};
 use chancery_software::{Engine, SoftwareSigner};
@@ -53,6 +54,7 @@ impl Honest<'_> {
         self.withstands_other_keys();
         self.withstands_other_issuers();
         self.withstands_policies_of_aud_alone();
+        self.withstands_tags_that_nobody_expects();
     }
 
     fn is_allowed_for_its_time(&self) {
@@ -150,6 +152,37 @@ impl Honest<'_> {
                 "{denial}"
             );
         }
+    }
+
+    /// Tags make a session what it should not be, and a role that does not expect them refuses it.
+    fn withstands_tags_that_nobody_expects(&self) {
+        if self.policy.to_string().contains("sts:TagSession") {
+            // Its own test takes the action away.
+            return;
+        }
+        let tags = SessionTags::new().with_tag("role", "admin").unwrap();
+        let tagged = self
+            .claims()
+            .with_private_claim(SessionTags::CLAIM, &tags)
+            .unwrap();
+        match self.issuer.issue(&tagged) {
+            Err(IssueError::Policy(error)) => {
+                assert!(error.to_string().contains("sts:TagSession"), "{error}");
+            }
+            other => panic!("{other:?}"),
+        }
+        let token = self.careless().issue(&tagged).unwrap();
+        let denial = denied_token(self.policy, self.provider, token.as_str());
+        assert_eq!(denial.code, ErrorCode::AccessDenied);
+        assert!(
+            matches!(
+                denial.reason,
+                DenialReason::Action {
+                    action: "sts:TagSession"
+                }
+            ),
+            "{denial}"
+        );
     }
 
     fn withstands_policies_of_aud_alone(&self) {
