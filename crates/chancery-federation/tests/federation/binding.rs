@@ -164,6 +164,16 @@ fn azp_stands_for_the_audience_where_it_is_read() {
         "azp is \"intruder\", and not the audience"
     );
     assert!(issuer().issue(&to(AWS).with_authorized_party(AWS)).is_ok());
+    // A client id of another relying party is none of AWS's; one of its own is.
+    assert_eq!(
+        refused(&to(AWS).with_authorized_party(AZURE)),
+        "azp is \"api://AzureADTokenExchange\", and not the audience"
+    );
+    assert!(
+        issuer()
+            .issue(&to(AWS).with_authorized_party("tagged"))
+            .is_ok()
+    );
     // The client id is in azp, as at env zero: the rules for it hold, whatever aud is.
     let claims = Claims::new("auth0|632b82")
         .with_audience("https://prod.example.com")
