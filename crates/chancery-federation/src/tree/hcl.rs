@@ -23,17 +23,23 @@ impl Tree {
             }
             Self::Object(members) if members.is_empty() => out.push_str("{}"),
             Self::Object(members) => {
+                let entry = |(name, value): &(String, Tree)| {
+                    let mut quoted = String::new();
+                    write_string(&mut quoted, name);
+                    (quoted, value.to_hcl(depth + 1))
+                };
+                let entries: Vec<_> = members.iter().map(entry).collect();
                 out.push_str("{\n");
-                for (name, value) in members {
-                    let _ = write!(out, "{margin}  ");
-                    write_string(out, name);
-                    out.push_str(" = ");
-                    value.write_hcl(out, depth + 1);
-                    out.push('\n');
-                }
+                write_entries(out, &entries, depth + 1);
                 let _ = write!(out, "{margin}}}");
             }
         }
+    }
+
+    fn to_hcl(&self, depth: usize) -> String {
+        let mut out = String::new();
+        self.write_hcl(&mut out, depth);
+        out
     }
 }
 
@@ -57,34 +63,40 @@ pub(crate) fn resource(kind: &str, name: &str, body: &[Body]) -> String {
 
 fn write_body(out: &mut String, body: &[Body], depth: usize) {
     let margin = "  ".repeat(depth);
-    // Equals signs stand under each other, as `terraform fmt` puts them.
-    let width = |entry: &Body| match entry {
-        Body::Argument(name, _) | Body::Json(name, _) => name.len(),
-        Body::Block(..) => 0,
+    let entry = |entry: &Body| match entry {
+        Body::Argument(name, value) => Some(((*name).to_owned(), value.to_hcl(depth))),
+        Body::Json(name, value) if value.is_ascii() => {
+            let json = format!("jsonencode({})", value.to_hcl(depth));
+            Some(((*name).to_owned(), json))
+        }
+        Body::Json(name, value) => {
+            let mut text = String::new();
+            write_string(&mut text, &value.to_json());
+            Some(((*name).to_owned(), text))
+        }
+        Body::Block(..) => None,
     };
-    let width = body.iter().map(width).max().unwrap_or(0);
+    let entries: Vec<_> = body.iter().filter_map(entry).collect();
+    write_entries(out, &entries, depth);
     for entry in body {
-        match entry {
-            Body::Argument(name, value) => {
-                let _ = write!(out, "{margin}{name:width$} = ");
-                value.write_hcl(out, depth);
-                out.push('\n');
-            }
-            Body::Json(name, value) if !value.is_ascii() => {
-                let _ = write!(out, "{margin}{name:width$} = ");
-                write_string(out, &value.to_json());
-                out.push('\n');
-            }
-            Body::Json(name, value) => {
-                let _ = write!(out, "{margin}{name:width$} = jsonencode(");
-                value.write_hcl(out, depth);
-                out.push_str(")\n");
-            }
-            Body::Block(name, inner) => {
-                let _ = writeln!(out, "\n{margin}{name} {{");
-                write_body(out, inner, depth + 1);
-                let _ = writeln!(out, "{margin}}}");
-            }
+        if let Body::Block(name, inner) = entry {
+            let _ = writeln!(out, "\n{margin}{name} {{");
+            write_body(out, inner, depth + 1);
+            let _ = writeln!(out, "{margin}}}");
+        }
+    }
+}
+
+/// Writes names and expressions. Equals signs of neighbours on one line each stand under each
+/// other, as `terraform fmt` puts them.
+fn write_entries(out: &mut String, entries: &[(String, String)], depth: usize) {
+    let margin = "  ".repeat(depth);
+    let is_long = |(_, value): &(String, String)| value.contains('\n');
+    for neighbours in entries.chunk_by(|one, other| !is_long(one) && !is_long(other)) {
+        let width = neighbours.iter().map(|(name, _)| name.len()).max();
+        let width = width.unwrap_or_default();
+        for (name, value) in neighbours {
+            let _ = writeln!(out, "{margin}{name:width$} = {value}");
         }
     }
 }
