@@ -9,6 +9,8 @@ use super::Certainty::{Reported, Verified};
 use super::{Length, RelyingParty, Requirement, Rule};
 
 const STS: &str = "Security Token Service API, method token, subjectToken";
+const GUIDE: &str =
+    "Google Cloud, Configure Workload Identity Federation with other identity providers";
 const PROVIDER: &str = "IAM API, projects.locations.workloadIdentityPools.providers";
 const LIBRARIES: &str = "Google's auth libraries, two of which were tried";
 
@@ -32,10 +34,11 @@ pub(super) const GOOGLE_CLOUD: RelyingParty = RelyingParty {
         ),
         Rule::should(Requirement::OneAudience, Reported, LIBRARIES),
         Rule::must(Requirement::Subject(Length::bytes(1, 127)), PROVIDER),
+        // The reference of its STS has another limit beside it: `exp` less than 48 h after `iat`.
         Rule::should(
             Requirement::Lifetime(Duration::from_secs(24 * 60 * 60)),
             Verified,
-            STS,
+            GUIDE,
         ),
     ],
 };

@@ -522,3 +522,35 @@ fn templates_are_held_to_the_length_of_subjects() {
         });
     assert_eq!(length, Some(255));
 }
+
+/// `docs/relying-parties.md` shows the rules; with `CHANCERY_WRITE_GOLDENS` it is written anew.
+#[test]
+fn the_guide_shows_all_rules() {
+    let mut guide = String::from(
+        "# Relying parties\n\n\
+         What each relying party demands, as `RelyingParty::rules` has it. A token that breaks a rule\n\
+         marked **must** is not minted for an audience that is bound to the relying party; the others\n\
+         warn. None was tried against a live cloud: *verified* is what was read in the vendor's own\n\
+         documentation or code, *reported* what others tell, *unverified* the rest.\n",
+    );
+    for relying_party in RelyingParty::ALL {
+        guide +=
+            &format!("\n## {relying_party}\n\n| it | | certainty | source |\n|---|---|---|---|\n");
+        for rule in relying_party.rules() {
+            let severity = match rule.severity {
+                Severity::Error => "**must**",
+                Severity::Warning => "should",
+            };
+            let certainty = format!("{:?}", rule.certainty).to_lowercase();
+            guide += &format!(
+                "| {} | {severity} | {certainty} | {} |\n",
+                rule.requirement, rule.source
+            );
+        }
+    }
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/relying-parties.md");
+    if std::env::var_os("CHANCERY_WRITE_GOLDENS").is_some() {
+        std::fs::write(path, &guide).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(path).unwrap(), guide);
+}
