@@ -106,6 +106,9 @@
 //! | `derive-public-key` | | loads EC private keys that came without their public half |
 //! | `federation` | | relying parties and their rules, subjects, trust policies, a local STS |
 //! | `pkcs11` | | keys in a PKCS#11 module, such as that of an HSM; wants an engine to verify with |
+//! | `yubihsm` | | keys in a YubiHSM 2, over its HTTP connector; wants an engine to verify with |
+//! | `yubihsm-usb` | | a YubiHSM 2 in a USB port, without a connector |
+//! | `yubihsm-experimental-rsa` | | RS256 on a YubiHSM 2, which is untested with real devices |
 //! | `tracing` | | events of signing devices through `tracing` |
 //!
 //! Features only add. With no engine at all the core is left: tokens, documents, and the
@@ -127,7 +130,12 @@ pub use chancery_core::{
 pub use chancery_federation as federation;
 
 /// Keys in memory, and the verification of tokens.
-#[cfg(any(feature = "ring", feature = "aws-lc-rs", feature = "derive-public-key"))]
+#[cfg(any(
+    feature = "ring",
+    feature = "aws-lc-rs",
+    feature = "derive-public-key",
+    feature = "yubihsm"
+))]
 pub mod software {
     pub use chancery_software::{
         Asn1Error, Engine, KeyError, KeyFile, KeyFileError, PrivateKey, SoftwareSigner,
@@ -136,7 +144,7 @@ pub mod software {
 }
 
 /// What keys in a device have in common: how the signer uses it, and how it fares.
-#[cfg(feature = "pkcs11")]
+#[cfg(any(feature = "pkcs11", feature = "yubihsm"))]
 pub mod hsm {
     pub use chancery_hsm::{
         Device, DeviceError, DeviceErrorKind, Event, Health, HsmOptions, HsmSigner, Session, State,
@@ -149,5 +157,14 @@ pub mod pkcs11 {
     pub use chancery_pkcs11::{
         KeyPair, ModuleError, ObjectType, Pin, PinError, Pkcs11Error, Pkcs11Uri, Pkcs11UriError,
         SignerBuilder, Token, TokenBuilder, TokenKey, UnlistedKey, UnusableKey, Warning, open,
+    };
+}
+
+/// Keys in a YubiHSM 2.
+#[cfg(feature = "yubihsm")]
+pub mod yubihsm {
+    pub use chancery_yubihsm::{
+        Capability, ConnectorError, DeviceCode, Domains, Holder, MOST_SESSIONS, NewKey, Password,
+        PasswordError, SignerBuilder, YubiHsm, YubiHsmError, YubiHsmKey,
     };
 }

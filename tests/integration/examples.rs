@@ -64,6 +64,17 @@ fn quickstart_says_when_the_password_is_wrong() {
 }
 
 #[test]
+fn yubihsm_signs_with_a_mock_and_destroys_its_key() {
+    let text = said(&example("yubihsm", Path::new(".")).output().unwrap());
+    let keys = JwkSet::from_json(line(&text, r#"{"keys":"#).as_bytes()).unwrap();
+    let token = line(&text, "eyJ");
+    Verifier::new("https://id.example.com", AUDIENCE, keys)
+        .verify(token)
+        .unwrap();
+    assert!(text.ends_with("Destroyed the key.\n"), "{text}");
+}
+
+#[test]
 fn serve_answers_documents_and_tokens() {
     let mut child = Running(
         example("serve", Path::new("."))

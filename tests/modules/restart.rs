@@ -112,20 +112,22 @@ fn kill(file: &Path, works: &[Work]) {
 }
 
 impl Work {
-    fn start(module: &Module, algorithm: Algorithm, workers: usize) -> Self {
+    fn start(module: &Module, algorithm: Algorithm, workers: Option<usize>) -> Self {
         module.key(algorithm);
         let lost = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&lost);
-        let options = HsmOptions::new()
-            .with_workers(NonZeroUsize::new(workers).unwrap())
-            .on_event(move |event| match event {
-                Event::SessionLost { .. } => {
-                    println!("{algorithm}: {event}");
-                    counter.fetch_add(1, Ordering::Relaxed);
-                }
-                Event::Recovered { .. } => println!("{algorithm}: {event}"),
-                _ => {}
-            });
+        let mut options = HsmOptions::new();
+        if let Some(workers) = workers.and_then(NonZeroUsize::new) {
+            options = options.with_workers(workers);
+        }
+        let options = options.on_event(move |event| match event {
+            Event::SessionLost { .. } => {
+                println!("{algorithm}: {event}");
+                counter.fetch_add(1, Ordering::Relaxed);
+            }
+            Event::Recovered { .. } => println!("{algorithm}: {event}"),
+            _ => {}
+        });
         let signer = module.open(algorithm, options).unwrap();
         Self { signer, lost }
     }

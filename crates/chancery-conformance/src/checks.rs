@@ -4,13 +4,14 @@ use std::error::Error;
 use std::thread;
 use std::time::Duration;
 
-use chancery_core::{Algorithm, Jwk, KeyType, Signature, Signer, SigningInput};
+use chancery_core::{Algorithm, Jwk, KeyType, SignErrorKind, Signature, Signer, SigningInput};
 use chancery_software::VerifyingKey;
 
 use crate::block_on::block_on;
 
 type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
-type Check = fn(&dyn Signer) -> Outcome;
+/// The number is the length of the longest input that the signer has to sign.
+type Check = fn(&dyn Signer, usize) -> Outcome;
 
 /// How long a signature may take before a signer counts as hung.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -36,14 +37,14 @@ pub(crate) const ALL: &[(&str, Check)] = &[
     ("debug output stays on one subject", redacts),
 ];
 
-fn publishable(signer: &dyn Signer) -> Outcome {
+fn publishable(signer: &dyn Signer, _: usize) -> Outcome {
     let jwk = signer.jwk();
     let json = serde_json::to_vec(jwk)?;
     let parsed = Jwk::from_json(&json)?;
     ensure(parsed == *jwk, "the rendered JWK reads back as another key")
 }
 
-fn shape(signer: &dyn Signer) -> Outcome {
+fn shape(signer: &dyn Signer, _: usize) -> Outcome {
     let (_, signature) = sign(signer, b"chancery.conformance")?;
     ensure(
         signature.algorithm() == signer.jwk().algorithm(),
@@ -55,7 +56,7 @@ fn shape(signer: &dyn Signer) -> Outcome {
     )
 }
 
-fn verifies(signer: &dyn Signer) -> Outcome {
+fn verifies(signer: &dyn Signer, _: usize) -> Outcome {
     let key = VerifyingKey::new(signer.jwk())?;
     let (input, signature) = sign(signer, b"eyJhbGciOiJub25lIn0.e30")?;
     key.verify(&input, &signature)?;
@@ -67,20 +68,26 @@ fn verifies(signer: &dyn Signer) -> Outcome {
     )
 }
 
-fn sizes(signer: &dyn Signer) -> Outcome {
+/// What is longer than the device takes is refused as that, or signed all the same.
+fn sizes(signer: &dyn Signer, longest: usize) -> Outcome {
     let key = VerifyingKey::new(signer.jwk())?;
+    let algorithm = signer.jwk().algorithm();
     for len in [0, 1, 55, 56, 63, 64, 111, 112, 127, 128, 1024, 20_000] {
         let message = vec![b'a'; len];
-        let (input, signature) = sign(signer, &message)?;
-        key.verify(&input, &signature)
-            .map_err(|error| format!("{len} bytes of input: {error}"))?;
+        match signer.sign(&SigningInput::new(algorithm, &message)) {
+            Ok(signature) => key
+                .verify(&message, &signature)
+                .map_err(|error| format!("{len} bytes of input: {error}"))?,
+            Err(error) if len > longest && error.kind() == SignErrorKind::Unsupported => {}
+            Err(error) => return Err(error.into()),
+        }
     }
     Ok(())
 }
 
 /// A signer that signs the digest as if it were the message, or the other way round, is caught by
 /// input that is itself as long as a digest.
-fn digest_or_bytes(signer: &dyn Signer) -> Outcome {
+fn digest_or_bytes(signer: &dyn Signer, _: usize) -> Outcome {
     let key = VerifyingKey::new(signer.jwk())?;
     let message = b"chancery.conformance";
     let digest = SigningInput::new(signer.jwk().algorithm(), message)
@@ -95,7 +102,7 @@ fn digest_or_bytes(signer: &dyn Signer) -> Outcome {
     )
 }
 
-fn randomness(signer: &dyn Signer) -> Outcome {
+fn randomness(signer: &dyn Signer, _: usize) -> Outcome {
     let (_, first) = sign(signer, b"chancery.conformance")?;
     let (_, second) = sign(signer, b"chancery.conformance")?;
     let repeats = first.as_bytes() == second.as_bytes();
@@ -126,7 +133,7 @@ fn distinct_nonces(signer: &dyn Signer, first: &Signature) -> Outcome {
     )
 }
 
-fn begins(signer: &dyn Signer) -> Outcome {
+fn begins(signer: &dyn Signer, _: usize) -> Outcome {
     let message = b"chancery.future";
     let input = SigningInput::new(signer.jwk().algorithm(), message);
     let pending = signer.begin_sign(&input);
@@ -134,22 +141,22 @@ fn begins(signer: &dyn Signer) -> Outcome {
     Ok(VerifyingKey::new(signer.jwk())?.verify(message, &signature)?)
 }
 
-fn waits(signer: &dyn Signer) -> Outcome {
+fn waits(signer: &dyn Signer, _: usize) -> Outcome {
     let message = b"chancery.wait";
     let input = SigningInput::new(signer.jwk().algorithm(), message);
     let signature = signer.begin_sign(&input).wait()?;
     Ok(VerifyingKey::new(signer.jwk())?.verify(message, &signature)?)
 }
 
-fn abandons(signer: &dyn Signer) -> Outcome {
+fn abandons(signer: &dyn Signer, _: usize) -> Outcome {
     let input = SigningInput::new(signer.jwk().algorithm(), b"chancery.abandoned");
     for _ in 0..4 {
         drop(signer.begin_sign(&input));
     }
-    verifies(signer)
+    verifies(signer, usize::MAX)
 }
 
-fn threads(signer: &dyn Signer) -> Outcome {
+fn threads(signer: &dyn Signer, _: usize) -> Outcome {
     let key = VerifyingKey::new(signer.jwk())?;
     let key = &key;
     thread::scope(|scope| {
@@ -173,14 +180,14 @@ fn threads(signer: &dyn Signer) -> Outcome {
     })
 }
 
-fn constant(signer: &dyn Signer) -> Outcome {
+fn constant(signer: &dyn Signer, _: usize) -> Outcome {
     let before = signer.jwk().clone();
     sign(signer, b"chancery.constant")?;
     ensure(*signer.jwk() == before, "the public key changed")
 }
 
 /// `Debug` shows which key it is, and has no room for the key itself.
-fn redacts(signer: &dyn Signer) -> Outcome {
+fn redacts(signer: &dyn Signer, _: usize) -> Outcome {
     let debug = format!("{signer:?}");
     ensure(
         debug.contains(signer.jwk().kid()),

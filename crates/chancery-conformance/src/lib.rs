@@ -31,9 +31,19 @@ use chancery_core::{Algorithm, Signer};
 /// # Errors
 /// [`Failure`] names the first check that failed and says why.
 pub fn check(signer: &dyn Signer) -> Result<Report, Failure> {
+    check_up_to(signer, usize::MAX)
+}
+
+/// Runs every check against a signer that may refuse input of more than `longest` bytes, as
+/// [`SignErrorKind::Unsupported`](chancery_core::SignErrorKind::Unsupported): such as that of a
+/// device which has to take in all of what Ed25519 signs.
+///
+/// # Errors
+/// Those of [`check`].
+pub fn check_up_to(signer: &dyn Signer, longest: usize) -> Result<Report, Failure> {
     let mut passed = Vec::with_capacity(checks::ALL.len());
     for (name, check) in checks::ALL {
-        check(signer).map_err(|error| Failure { check: name, error })?;
+        check(signer, longest).map_err(|error| Failure { check: name, error })?;
         passed.push(*name);
     }
     Ok(Report {

@@ -13,7 +13,7 @@ use crate::module_error::ModuleError;
 use crate::sync::{Mutex, lock};
 use crate::token::Token;
 
-/// Between two restarts for a key that is not there.
+/// Between two restarts for a key that is not there, or while the module signs with others.
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// A key on a token, whose public half was pinned when it was opened first.
@@ -30,8 +30,17 @@ struct State {
     /// The module's epoch when a session was opened last, or could not be.
     epoch: u64,
     failure: Failure,
-    /// When the module was started afresh, where the failure has been one of the key since.
-    reset_in_vain: Option<Instant>,
+    reset_in_vain: Option<Reset>,
+}
+
+/// A restart of the module that brought no session so far.
+#[derive(Clone, Copy)]
+struct Reset {
+    at: Instant,
+    /// For what it was.
+    failure: Failure,
+    /// The number of signatures that the module had made.
+    signed: u64,
 }
 
 /// What a session could not be opened for, as far as it decides whether a restart may help.
@@ -104,32 +113,43 @@ impl Device for TokenDevice {
             Err(Pkcs11Error::Pin(_)) => Failure::Pin,
             _ => Failure::Other,
         };
-        if state.failure != Failure::Key {
+        if opened.is_ok() {
             state.reset_in_vain = None;
         }
         Ok(opened?)
     }
 
-    /// A key that is not there may be there after a restart. If it is not, the module works all the
-    /// same, and restarts disturb its other signers, so they become rare.
+    /// A key or a token that is not there may be there after a restart. If it is not, and the module
+    /// works all the same, restarts only disturb its other signers, so they become rare.
     fn reset(&self) -> Result<(), DeviceError> {
+        let module = self.token.module();
         let mut state = lock(&self.state);
-        let useless = match state.failure {
-            Failure::Pin => Some("the module is not started afresh for want of a PIN"),
-            Failure::Key => {
-                let is_recent = |reset: Instant| reset.elapsed() < PAUSE;
-                let reason = "the module was started afresh just now, which did not bring the key";
-                state.reset_in_vain.is_some_and(is_recent).then_some(reason)
+        let failure = state.failure;
+        let before = state
+            .reset_in_vain
+            .filter(|reset| reset.failure == failure && reset.at.elapsed() < PAUSE);
+        let useless = match (failure, before) {
+            (Failure::Pin, _) => Some("the module is not started afresh for want of a PIN"),
+            (Failure::Key, Some(_)) => {
+                Some("the module was started afresh just now, which did not bring the key")
             }
-            Failure::Other => None,
+            // This key has no session, so that it was others that signed.
+            (Failure::Other, Some(reset)) if module.signed() > reset.signed => {
+                Some("the module was started afresh just now, and signs with other keys")
+            }
+            _ => None,
         };
         if let Some(reason) = useless {
             return Err(DeviceError::new(DeviceErrorKind::Failed, reason));
         }
-        state.reset_in_vain = (state.failure == Failure::Key).then(Instant::now);
+        state.reset_in_vain = Some(Reset {
+            at: Instant::now(),
+            failure,
+            signed: module.signed(),
+        });
         let over = state.epoch;
         drop(state);
-        self.token.module().reset(over).map_err(|error| {
+        module.reset(over).map_err(|error| {
             DeviceError::new(
                 DeviceErrorKind::Failed,
                 ModuleError::from(error).to_string(),

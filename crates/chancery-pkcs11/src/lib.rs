@@ -10,6 +10,7 @@
 //! of it, several signers on one token, and an application that called `C_Initialize` itself go
 //! together. Only what was initialised here is ever finalised here.
 
+mod destroy;
 mod device;
 mod error;
 mod gate;

@@ -7,7 +7,7 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
@@ -51,6 +51,8 @@ pub(crate) struct Module {
     /// Whether the `C_Initialize` that counts was ours.
     is_ours: AtomicBool,
     last_reset: Mutex<Option<Instant>>,
+    /// The number of signatures made, of all keys together.
+    signed: AtomicU64,
     /// Held during a call, where calls must go one by one: when its server dies, the client of
     /// p11-kit (0.24.1) wakes only one of the threads that wait for an answer, and the others wait
     /// for good. Its server answers one after the other anyway.
@@ -97,6 +99,7 @@ impl Module {
             gate: Gate::new(PATIENCE),
             is_ours: AtomicBool::new(false),
             last_reset: Mutex::new(None),
+            signed: AtomicU64::new(0),
             logins: Logins::default(),
         });
         modules.insert(id, Arc::clone(&module));
@@ -111,6 +114,11 @@ impl Module {
     /// The number of restarts so far, on which handles depend.
     pub(crate) fn epoch(&self) -> u64 {
         self.gate.epoch()
+    }
+
+    /// The number of signatures made so far, of all keys together.
+    pub(crate) fn signed(&self) -> u64 {
+        self.signed.load(Ordering::Relaxed)
     }
 
     /// Calls the module, which is initialised first where it is not. The call must not reach for
@@ -329,7 +337,10 @@ impl ModuleSession {
         buffer: &mut [u8],
     ) -> Result<usize, CallError> {
         let single_part = &self.module.single_part;
-        self.call(|session| single_part.sign(session, mechanism, key, data, buffer))
+        let signed =
+            self.call(|session| single_part.sign(session, mechanism, key, data, buffer))?;
+        self.module.signed.fetch_add(1, Ordering::Relaxed);
+        Ok(signed)
     }
 }
 

@@ -91,7 +91,8 @@ impl CallError {
                 RvError::DeviceError | RvError::DeviceRemoved | RvError::TokenNotPresent,
                 _,
             )) => Cause::Device,
-            // In a session it may be about anything, such as one object.
+            // Where the device computes, TPMs say no more than that when they are gone. Where objects
+            // are found and read, it may be about one of them.
             Self::Module(Error::Pkcs11(
                 RvError::GeneralError,
                 Function::Initialize
@@ -99,7 +100,10 @@ impl CallError {
                 | Function::GetSlotList
                 | Function::GetSlotInfo
                 | Function::GetTokenInfo
-                | Function::OpenSession,
+                | Function::OpenSession
+                | Function::SignInit
+                | Function::Sign
+                | Function::GenerateKeyPair,
             )) => Cause::Device,
             _ => Cause::Other,
         }
@@ -180,11 +184,14 @@ mod tests {
         let error =
             |code, function| ModuleError::from(CallError::Module(Error::Pkcs11(code, function)));
         assert!(error(RvError::DeviceError, Function::FindObjects).is_of_device());
-        assert!(error(RvError::GeneralError, Function::OpenSession).is_of_device());
+        for function in [Function::OpenSession, Function::Sign] {
+            assert!(error(RvError::GeneralError, function).is_of_device());
+        }
         for function in [
+            Function::Login,
             Function::FindObjects,
-            Function::Sign,
-            Function::GenerateKeyPair,
+            Function::GetAttributeValue,
+            Function::DestroyObject,
         ] {
             assert!(!error(RvError::GeneralError, function).is_of_device());
         }

@@ -3,21 +3,19 @@
 use std::process::ExitCode;
 
 use crate::Result;
-use crate::command;
 use crate::needs::{self, SOFTHSM};
+use crate::tally::Tally;
 use crate::workspace::Workspace;
 
-/// Runs the signer under each named fault. The program's closing line, `N passed, N failed`, is
-/// the last one.
+/// Runs signers over a PKCS#11 module and over a YubiHSM under each named fault, and closes with
+/// their sum.
 pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
     needs::provide(&[SOFTHSM])?;
-    let mut cargo = workspace.cargo(&["test", "--package", "chancery-fault-module"]);
-    cargo.args(["--test", "faults", "--", "--include-ignored"]);
-    Ok(match command::run(&mut cargo) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("xtask: {error}");
-            ExitCode::FAILURE
-        }
-    })
+    let mut tally = Tally::default();
+    for package in ["chancery-fault-module", "chancery-yubihsm-tests"] {
+        let mut cargo = workspace.cargo(&["test", "--package", package, "--test", "faults"]);
+        tally.cargo_test(cargo.args(["--", "--include-ignored"]));
+    }
+    println!("\n{tally}");
+    Ok(tally.exit_code())
 }

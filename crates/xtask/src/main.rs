@@ -21,13 +21,18 @@ mod test;
 mod tools;
 mod tree;
 mod workspace;
+mod yubihsm;
 
 const HELP: &str = "\
 The project's own commands.
 
 cargo xtask test                         Set up what the tests need, then run all of them.
+cargo xtask test yubihsm --connector URL --auth-key-id N
+                                         Only a real YubiHSM 2; it uses and removes objects of
+                                         its own.
 cargo xtask modules [NAME]               Only the tests of real PKCS#11 modules, or of one.
-cargo xtask faults                       Only the signer over a PKCS#11 module with faults.
+cargo xtask faults                       Only the signers over a PKCS#11 module and a YubiHSM
+                                         with faults.
 cargo xtask ci                           What CI runs after `test`: fmt, clippy, docs, deny,
                                          feature powerset, fuzz smoke.
 cargo xtask tree                         Check which crates the published ones pull in.
@@ -42,6 +47,8 @@ cargo xtask bench criterion [ARGS]       The Criterion benches.
 Environment:
   CHANCERY_VECTORS    Folder of published test vectors; their tests are skipped without it.
   CHANCERY_KRYOPTIC   A kryoptic module with EdDSA, to be tested beside the one without.
+  CHANCERY_YUBIHSM_PASSWORD
+                      Password of the authentication key for `test yubihsm`.
   CI                  When set, packaging refuses uncommitted changes, and every module has to
                       be there.
 
@@ -65,7 +72,7 @@ fn run(mut arguments: lexopt::Parser) -> Result<ExitCode> {
     let workspace = Workspace::locate()?;
     match arguments.next()? {
         Some(Value(command)) => match command.string()?.as_str() {
-            "test" => no_more(arguments).and_then(|()| test::run(&workspace)),
+            "test" => test(&workspace, arguments),
             "modules" => modules(&workspace, arguments),
             "faults" => no_more(arguments).and_then(|()| faults::run(&workspace)),
             "ci" => no_more(arguments).and_then(|()| ci::run(&workspace)),
@@ -89,6 +96,26 @@ fn no_more(mut arguments: lexopt::Parser) -> Result {
         None => Ok(()),
         Some(argument) => Err(argument.unexpected().into()),
     }
+}
+
+fn test(workspace: &Workspace, mut arguments: lexopt::Parser) -> Result<ExitCode> {
+    match arguments.next()? {
+        None => return test::run(workspace),
+        Some(Value(suite)) if suite == "yubihsm" => {}
+        Some(other) => return Err(other.unexpected().into()),
+    }
+    let mut connector = None;
+    let mut authentication_key = None;
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("connector") => connector = Some(arguments.value()?.string()?),
+            Long("auth-key-id") => authentication_key = Some(arguments.value()?.parse()?),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let connector = connector.ok_or("test yubihsm needs --connector URL")?;
+    let authentication_key = authentication_key.ok_or("test yubihsm needs --auth-key-id N")?;
+    yubihsm::test(workspace, &connector, authentication_key)
 }
 
 fn modules(workspace: &Workspace, mut arguments: lexopt::Parser) -> Result<ExitCode> {

@@ -1,4 +1,5 @@
-//! Compares a signer over a PKCS#11 module with the module driven by bare `cryptoki`, in one run.
+//! Compares a signer over a PKCS#11 module with the module driven by bare `cryptoki`, and one over
+//! a YubiHSM with bare `yubihsm`, in one run.
 //!
 //! One line a case, the ratio of their throughputs first. Signatures are not verified after signing
 //! in what is compared; what they come to when they are verified, as always outside of this
@@ -9,6 +10,7 @@ mod fixed_work;
 mod keys;
 mod slow_device;
 mod softhsm;
+mod yubihsm_mock;
 
 use std::env;
 use std::error::Error;
@@ -25,6 +27,7 @@ const PARTS: &[(&str, Part)] = &[
     ("softhsm", softhsm::run),
     ("slow-device", slow_device::run),
     ("fixed-work", fixed_work::run),
+    ("yubihsm-mock", yubihsm_mock::run),
 ];
 
 fn main() -> Outcome {

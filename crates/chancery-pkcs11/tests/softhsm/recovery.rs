@@ -238,3 +238,50 @@ fn under_load(signer: &HsmSigner, act: impl FnOnce()) {
     });
     signs(signer);
 }
+
+/// A token that is gone for good is no reason to disturb the others of its module all the time.
+#[test]
+#[ignore = "needs SoftHSM; cargo xtask test sets it up"]
+fn a_token_that_stays_away_leaves_the_others_in_peace() {
+    isolated(|hsm| {
+        let folders = || {
+            let entries = fs::read_dir(hsm.tokens()).unwrap();
+            let paths = entries.map(|entry| entry.unwrap().path());
+            paths.collect::<std::collections::BTreeSet<_>>()
+        };
+        let before = folders();
+        hsm.add_token("second");
+        let after = folders();
+        let second_folder = after.difference(&before).next().unwrap();
+        let first = hsm.token();
+        first.generate(KeyPair::P256, "key", None).unwrap();
+        let second = hsm.builder().label("second").open().unwrap();
+        second.generate(KeyPair::P256, "key", None).unwrap();
+        let well = first.signer().label("key").open().unwrap();
+        let options = HsmOptions::new().with_deadline(Duration::from_millis(300));
+        let gone = second.signer().label("key").options(options);
+        let gone = gone.open().unwrap();
+        signs(&gone);
+        let away = hsm.folder().join("away");
+        fs::rename(second_folder, &away).unwrap();
+        let until = Instant::now() + Duration::from_secs(3);
+        let input = SigningInput::new(Algorithm::Es256, b"header.payload");
+        while Instant::now() < until {
+            signs(&well);
+            drop(gone.begin_sign(&input));
+            thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!(gone.health().sessions, 0);
+        let resets = gone.health().resets;
+        assert!((1..=2).contains(&resets), "{resets} restarts");
+        // It is found when it is back.
+        fs::rename(&away, second_folder).unwrap();
+        let back = Instant::now();
+        while gone.health().sessions == 0 {
+            assert!(back.elapsed() < Duration::from_secs(20));
+            signs(&well);
+            thread::sleep(Duration::from_millis(5));
+        }
+        signs(&gone);
+    });
+}
