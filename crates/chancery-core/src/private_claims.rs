@@ -63,7 +63,9 @@ impl PrivateClaims {
         let index = self
             .names
             .iter()
-            .position(|range| self.json[range.clone()] == *name.as_bytes())?;
+            .position(|range| {
+                range.len() == name.len() && self.json[range.clone()] == *name.as_bytes()
+            })?;
         // A value stands between `":` after its name and `,"` before the next one.
         let start = self.names[index].end + 2;
         let end = match self.names.get(index + 1) {

@@ -326,7 +326,16 @@ fn plain_tags(json: &[u8]) -> Option<()> {
 /// Takes a JSON string of allowed ASCII off the front.
 fn plain_string(json: &[u8]) -> Option<(&[u8], &[u8])> {
     let text = json.strip_prefix(b"\"")?;
-    let len = text
+    // Four at a time, which is faster than one: this is done for each token.
+    let mut len = 0;
+    while let Some([a, b, c, d]) = text.get(len..len + 4) {
+        let is_allowed = |byte: &u8| IS_ALLOWED_ASCII[usize::from(*byte)];
+        if !(is_allowed(a) & is_allowed(b) & is_allowed(c) & is_allowed(d)) {
+            break;
+        }
+        len += 4;
+    }
+    len += text[len..]
         .iter()
         .position(|byte| !IS_ALLOWED_ASCII[usize::from(*byte)])?;
     let (text, behind) = text.split_at(len);
