@@ -60,12 +60,9 @@ impl PrivateClaims {
 
     /// The JSON of one claim's value; the name is the one that JSON escapes.
     pub(crate) fn value(&self, name: &str) -> Option<&str> {
-        let index = self
-            .names
-            .iter()
-            .position(|range| {
-                range.len() == name.len() && self.json[range.clone()] == *name.as_bytes()
-            })?;
+        let index = self.names.iter().position(|range| {
+            range.len() == name.len() && self.json[range.clone()] == *name.as_bytes()
+        })?;
         // A value stands between `":` after its name and `,"` before the next one.
         let start = self.names[index].end + 2;
         let end = match self.names.get(index + 1) {
