@@ -81,11 +81,11 @@ impl PoolProvider {
     /// another, up to ten.
     ///
     /// # Errors
-    /// [`PoolProviderError::Audience`] when it is empty, too long, or the eleventh.
+    /// [`PoolProviderError::Audience`] when it is empty, too long, or the eleventh, or has a NUL.
     pub fn with_audience(mut self, audience: impl Into<String>) -> Result<Self, PoolProviderError> {
         let audience = audience.into();
         let len = audience.chars().count();
-        if len == 0 || len > 256 || self.audiences.len() == 10 {
+        if len == 0 || len > 256 || audience.contains('\0') || self.audiences.len() == 10 {
             return Err(PoolProviderError::Audience);
         }
         self.audiences.push(audience);
@@ -96,8 +96,8 @@ impl PoolProvider {
     /// `assertion`.
     ///
     /// # Errors
-    /// [`PoolProviderError::Mapping`] when the name or the length is not one that Google takes, or
-    /// there are too many.
+    /// [`PoolProviderError::Mapping`] when the name or the length is not one that Google takes, the
+    /// expression has a NUL, or there are too many.
     pub fn with_mapping(
         mut self,
         attribute: impl Into<String>,
@@ -113,7 +113,10 @@ impl PoolProvider {
         let is_attribute = attribute == "google.groups"
             || attribute.strip_prefix("attribute.").is_some_and(is_name);
         let is_there = self.mapping.iter().any(|(other, _)| *other == attribute);
-        let fits = !expression.is_empty() && expression.len() <= 2048 && self.mapping.len() < 50;
+        let fits = !expression.is_empty()
+            && expression.len() <= 2048
+            && !expression.contains('\0')
+            && self.mapping.len() < 50;
         if !is_attribute || is_there || !fits {
             return Err(PoolProviderError::Mapping { attribute });
         }
@@ -129,7 +132,8 @@ impl PoolProvider {
     }
 
     /// Lets in tokens of which this CEL expression holds as well. It is not looked into: on a shared
-    /// issuer it has to fix something that no other customer's token has.
+    /// issuer it has to fix something that no other customer's token has. What would read otherwise
+    /// within a longer condition, such as a comment, is refused there.
     #[must_use]
     pub fn with_condition(mut self, expression: impl Into<String>) -> Self {
         self.condition = Some(expression.into());
@@ -140,8 +144,14 @@ impl PoolProvider {
     ///
     /// # Errors
     /// [`PoolProviderError::NobodyIdentified`] when the issuer is shared and there is none,
+    /// [`PoolProviderError::Condition`] when the one that was added is blank, or has parentheses
+    /// that do not match, a string that does not end, a comment or a NUL,
     /// [`PoolProviderError::ConditionLength`] when it is too long.
     pub fn condition(&self, sharing: Sharing) -> Result<Option<String>, PoolProviderError> {
+        let is_added = |other: &String| cel::is_one_expression(other);
+        if !self.condition.as_ref().is_none_or(is_added) {
+            return Err(PoolProviderError::Condition);
+        }
         let subjects =
             (!self.subjects.is_empty()).then(|| cel::one_of("assertion.sub", &self.subjects));
         let condition = match (subjects, &self.condition) {
@@ -268,12 +278,13 @@ fn quote_flag(name: &str, value: &str) -> String {
     format!("--{name}={}", quote(value))
 }
 
-/// A list as gcloud reads it, with a delimiter that no value holds (`gcloud topic escaping`).
+/// A list as gcloud reads it, with a delimiter at which it splits into the same values again
+/// (`gcloud topic escaping`). That no value holds the delimiter is not enough: the end of one and
+/// its beginning may make another.
 fn list(values: &[String]) -> String {
     let is_free = |delimiter: &String| {
-        values
-            .iter()
-            .all(|value| !value.contains(delimiter.as_str()))
+        let joined = values.join(delimiter);
+        joined.split(delimiter.as_str()).eq(values)
     };
     let delimiter = (0..)
         .map(|number| format!("~{number}~"))
@@ -291,15 +302,19 @@ pub enum PoolProviderError {
         /// Of what: `project`, `pool` or `provider`.
         of: &'static str,
     },
-    /// An audience is empty, longer than 256 characters, or the eleventh.
+    /// An audience is empty, longer than 256 characters, or the eleventh, or has a NUL.
     Audience,
-    /// A mapping has a name or a length that Google does not take, is there twice, or is the 51st.
+    /// A mapping has a name or a length that Google does not take, has a NUL, is there twice, or is
+    /// the 51st.
     Mapping {
         /// The attribute.
         attribute: String,
     },
     /// The issuer is shared, and nothing tells its customers apart.
     NobodyIdentified,
+    /// The condition that was added is no expression by itself: it is blank, or has parentheses that
+    /// do not match, a string that does not end, a comment or a NUL.
+    Condition,
     /// The condition has more than 4096 characters.
     ConditionLength {
         /// Its length.
@@ -314,13 +329,16 @@ impl fmt::Display for PoolProviderError {
                 f,
                 "the id of the {of} is not one that Google takes: lower-case letters, digits and dashes, 4 to 32 of them and no gcp- in front for a pool or provider"
             ),
-            Self::Audience => f.write_str("Google takes ten audiences of 1 to 256 characters"),
+            Self::Audience => f.write_str("Google takes ten audiences of 1 to 256 characters, without NUL"),
             Self::Mapping { attribute } => write!(
                 f,
                 "the mapping of {attribute:?} is not one that Google takes: attribute.NAME, each once, with NAME of a-z, 0-9 and _, and an expression of at most 2048 bytes, 50 of them"
             ),
             Self::NobodyIdentified => f.write_str(
                 "the issuer has many customers, and a provider without a condition lets in all of them; add a subject",
+            ),
+            Self::Condition => f.write_str(
+                "the condition is blank, or has parentheses that do not match, a string that does not end, a comment or a NUL; write one whole expression",
             ),
             Self::ConditionLength { len } => {
                 write!(f, "the condition has {len} characters; Google takes 4096")

@@ -98,7 +98,8 @@ impl Role {
     /// Asks for a claim of this value. Called again with the same claim, it allows another value.
     ///
     /// On a shared issuer it counts as telling the customers apart: choose a claim that no other
-    /// customer's token has with this value.
+    /// customer's token has with this value. Claims of the token itself, such as `iss` and `aud`, do
+    /// not count.
     #[must_use]
     pub fn with_claim(mut self, claim: impl Into<String>, value: impl Into<String>) -> Self {
         self.bind(
@@ -136,10 +137,17 @@ impl Role {
     /// [`RoleError`] when the issuer is shared and nothing tells its customers apart, or when a
     /// value would be read as a pattern.
     pub fn role_json(&self, sharing: Sharing) -> Result<String, RoleError> {
-        let identifies = |values: &Vec<Bound>| values.iter().all(|bound| bound.is_identifying);
-        if sharing == Sharing::ManyCustomers
-            && !self.claims.iter().any(|(_, values)| identifies(values))
-        {
+        // Every customer's token may have the same of these.
+        let is_common = |claim: &str| {
+            matches!(
+                claim,
+                "aud" | "iss" | "azp" | "exp" | "iat" | "nbf" | "jti" | "auth_time"
+            )
+        };
+        let identifies = |(claim, values): &(String, Vec<Bound>)| {
+            !is_common(claim) && values.iter().all(|bound| bound.is_identifying)
+        };
+        if sharing == Sharing::ManyCustomers && !self.claims.iter().any(identifies) {
             return Err(RoleError::NobodyIdentified);
         }
         let mut all = self.claims.iter().flat_map(|(_, values)| values);

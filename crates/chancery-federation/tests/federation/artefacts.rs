@@ -345,6 +345,8 @@ fn any_value_is_read_back() {
         let subject: String = subject.chars().take(60).collect();
         let audience: String = audience.chars().take(60).collect();
         prop_assume!(!subject.is_empty() && !audience.is_empty() && audience != "second" && audience != "second: audience");
+        // Google's builder refuses it.
+        prop_assume!(!audience.contains('\0'));
         let example = Example::new(&subject, &audience);
         let aws = blocks(&example.setup.terraform());
         prop_assert_eq!(evaluate(&aws[0].2, "client_id_list"), json!([audience, "second"]));

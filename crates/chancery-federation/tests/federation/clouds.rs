@@ -125,6 +125,68 @@ fn google_limits_are_kept() {
 }
 
 #[test]
+fn a_google_condition_is_one_whole_expression() {
+    let provider = PoolProvider::new("p", "pool", "prov", url()).unwrap();
+    for condition in [
+        "",
+        " \n\t",
+        "true) || (true",
+        "true // note",
+        "[1)",
+        "(true",
+        "true]",
+        "a == 'b",
+        "a == 'b\n'",
+        r"a == r'b\') || (c == 'd'",
+        r"a == 'b\') || (",
+        "a == '''b'' || (",
+        "a == b\0",
+    ] {
+        let added = provider.clone().with_condition(condition);
+        for added in [added.clone(), added.with_subject("a")] {
+            for sharing in [ManyCustomers, OneCustomer] {
+                let error = Err(PoolProviderError::Condition);
+                assert_eq!(added.condition(sharing), error, "{condition:?}");
+            }
+        }
+    }
+    for condition in [
+        "true",
+        "(a || b[1]) && {'c': 1} == d",
+        r#"a == ')' || b == "'(//""#,
+        r"a == 'it\'s ('",
+        r"a == r'(\'",
+        r#"a == bR"(\""#,
+        "a == \"\"\"(\"\n' \"\"\"",
+        "a / b > 1",
+    ] {
+        let added = provider.clone().with_subject("a").with_condition(condition);
+        let expected = format!("assertion.sub == 'a' && ({condition})");
+        assert_eq!(added.condition(ManyCustomers), Ok(Some(expected)));
+    }
+}
+
+#[test]
+fn a_gcloud_list_splits_into_its_values() {
+    let provider = PoolProvider::new("p", "pool", "prov", url()).unwrap();
+    for audiences in [["x~0", "y"], ["~1~x~0", "~1~y"], ["~0~", "~1"], ["x", "y"]] {
+        let with_audiences = audiences
+            .iter()
+            .try_fold(provider.clone(), |provider, audience| {
+                provider.with_audience(*audience)
+            });
+        let script = with_audiences.unwrap().gcloud(OneCustomer).unwrap();
+        let (_, list) = script.split_once("--allowed-audiences='^").unwrap();
+        let (list, _) = list.split_once('\'').unwrap();
+        let (delimiter, joined) = list.split_once('^').unwrap();
+        assert!(joined.split(delimiter).eq(audiences), "{list}");
+    }
+    let audience = provider.clone().with_audience("a\0b");
+    assert_eq!(audience.err(), Some(PoolProviderError::Audience));
+    assert!(provider.with_mapping("attribute.a", "'\0'").is_err());
+}
+
+#[test]
 fn azure_credentials_match_exactly() {
     const APPLICATION: &str = "00000000-1111-2222-3333-44444444aAfF";
     let new = |application: &str, name: &str, subject: &str| {
@@ -184,6 +246,14 @@ fn vault_roles_are_bound() {
         role().with_subject("").role_json(ManyCustomers),
         Err(RoleError::Empty)
     );
+    for claim in ["aud", "iss", "azp", "exp", "iat", "nbf", "jti", "auth_time"] {
+        assert_eq!(
+            role().with_claim(claim, "x").role_json(ManyCustomers),
+            Err(RoleError::NobodyIdentified),
+            "{claim}"
+        );
+        assert!(role().with_claim(claim, "x").role_json(OneCustomer).is_ok());
+    }
     let loose = role().with_subject_pattern(&pattern("plan", None));
     assert_eq!(
         loose.role_json(ManyCustomers),
