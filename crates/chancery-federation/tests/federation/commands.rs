@@ -96,6 +96,19 @@ fn names(calls: &[Vec<String>], index: usize) -> Vec<&str> {
     calls.iter().map(|call| call[index].as_str()).collect()
 }
 
+/// The word of a name that begins with a dash is not read as another option.
+#[test]
+fn a_role_named_like_an_option_is_looked_for() {
+    let example = example();
+    let policy = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow",
+        "Principal": {"Federated": "arn:aws:iam::123456789012:oidc-provider/x"},
+        "Action": "sts:AssumeRoleWithWebIdentity"}}"#
+        .parse();
+    let setup = example.setup.with_role("-x", policy.unwrap()).unwrap();
+    let calls = Stubs::new().run(&setup.aws_commands(), false);
+    assert_eq!(calls[6][2..], ["get-role", "--role-name=-x"]);
+}
+
 #[test]
 fn aws_commands_create_what_is_missing() {
     let example = example();

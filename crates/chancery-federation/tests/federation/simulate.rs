@@ -198,7 +198,17 @@ fn a_claim_that_is_there_twice_is_not_trusted() {
     let provider = provider().with_keys(published(&signer));
     let once = serde_json::to_string(&claims()).unwrap();
     let twice = once.replacen('{', r#"{"sub":"space:2:job:42","#, 1);
-    for (payload, is_known) in [(once, true), (twice, false)] {
+    let within = |tags: &str| once.replacen('{', &format!(r#"{{"nested":{tags},"#), 1);
+    let tags = within(r#"{"principal_tags":{"org":["1"]}}"#);
+    let tags_twice = within(r#"{"principal_tags":{"org":["1"],"org":["2"]}}"#);
+    let list_twice = within(r#"[{"org":"1","org":"2"}]"#);
+    for (payload, is_known) in [
+        (once, true),
+        (tags, true),
+        (twice, false),
+        (tags_twice, false),
+        (list_twice, false),
+    ] {
         let encode = |text: &str| Base64UrlUnpadded::encode_string(text.as_bytes());
         let input = format!(
             "{}.{}",

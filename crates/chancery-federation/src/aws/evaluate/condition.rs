@@ -85,12 +85,10 @@ pub(super) fn holds(condition: &Condition, version: Version, context: &Context<'
         (None, Key::Absent) => operator.comparison.is_negated().into(),
         (None, Key::One(value)) => compare(value),
         (None, Key::Many(_)) => Truth::Unknown(Reason::MultivaluedKey),
-        (Some(set), Key::One(value)) => over(set, std::slice::from_ref(value), compare),
-        (Some(SetOperator::ForAnyValue), Key::Many(values))
-            if values.is_empty() && operator.if_exists =>
-        {
+        (Some(SetOperator::ForAnyValue), key) if operator.if_exists && is_empty(key) => {
             Truth::Unknown(Reason::EmptyKey)
         }
+        (Some(set), Key::One(value)) => over(set, std::slice::from_ref(value), compare),
         (Some(set), Key::Many(values)) => over(set, values, compare),
         (_, Key::Unknown) => Truth::Unknown(Reason::KeyNotKnown),
     }
@@ -108,12 +106,7 @@ fn over<T: AsRef<str>>(set: SetOperator, values: &[T], compare: impl Fn(&str) ->
 }
 
 fn null(condition: &Condition, key: &Key<'_>) -> Truth {
-    let is_empty = match key {
-        Key::One(value) => value.is_empty(),
-        Key::Many(values) => values.iter().all(|value| value.is_empty()),
-        Key::Absent | Key::Unknown => false,
-    };
-    if condition.operator.set.is_some() || is_empty {
+    if condition.operator.set.is_some() || is_empty(key) {
         return Truth::Unknown(Reason::EmptyKey);
     }
     let is_absent = *key == Key::Absent;
@@ -126,4 +119,13 @@ fn null(condition: &Condition, key: &Key<'_>) -> Truth {
             Truth::Unknown(Reason::PolicyValue)
         }
     }))
+}
+
+/// Whether the key is there, with nothing in it.
+fn is_empty(key: &Key<'_>) -> bool {
+    match key {
+        Key::One(value) => value.is_empty(),
+        Key::Many(values) => values.iter().all(|value| value.is_empty()),
+        Key::Absent | Key::Unknown => false,
+    }
 }

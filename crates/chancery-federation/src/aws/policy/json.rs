@@ -16,14 +16,25 @@ pub(super) enum Json {
     Object(Vec<(String, Self)>),
 }
 
-/// Whether an object has a member twice, so that readers differ on its value.
+/// Whether an object, or one within it, has a member twice, so that readers differ on its value.
 pub(in crate::aws) fn repeats_member(json: &[u8]) -> bool {
-    let Ok(Json::Object(members)) = serde_json::from_slice(json) else {
-        return false;
-    };
-    let mut names: Vec<&str> = members.iter().map(|(name, _)| name.as_str()).collect();
-    names.sort_unstable();
-    names.windows(2).any(|pair| pair[0] == pair[1])
+    serde_json::from_slice(json).is_ok_and(|json: Json| json.repeats_member())
+}
+
+impl Json {
+    /// No deeper than `serde_json` reads, which is 128 levels.
+    fn repeats_member(&self) -> bool {
+        match self {
+            Self::Null | Self::Scalar { .. } => false,
+            Self::Array(values) => values.iter().any(Self::repeats_member),
+            Self::Object(members) => {
+                let mut names: Vec<&str> = members.iter().map(|(name, _)| name.as_str()).collect();
+                names.sort_unstable();
+                names.windows(2).any(|pair| pair[0] == pair[1])
+                    || members.iter().any(|(_, value)| value.repeats_member())
+            }
+        }
+    }
 }
 
 impl<'de> Deserialize<'de> for Json {

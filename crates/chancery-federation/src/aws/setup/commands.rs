@@ -87,7 +87,7 @@ impl Setup {
     fn role_commands(&self, role: &Role, script: &mut Script<'_>) {
         let name = || ("RoleName", Tree::text(&role.name));
         let policy = || Tree::text(role.policy.to_string());
-        script.if_succeeds(&format!("get-role --role-name {}", quote(&role.name)));
+        script.if_succeeds(&format!("get-role --role-name={}", quote(&role.name)));
         let input = Tree::object([name(), ("PolicyDocument", policy())]);
         script.command("update-assume-role-policy", &input);
         if self.has_tags() {
