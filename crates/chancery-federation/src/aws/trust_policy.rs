@@ -106,6 +106,10 @@ impl<'p> TrustPolicy<'p> {
     }
 
     /// Asks for this e-mail address as well. Called again, it allows another.
+    ///
+    /// AWS cannot ask for `email_verified`: whoever gets a token with somebody else's address opens
+    /// the role. Bind the audience to [`RelyingParty::AWS`](crate::RelyingParty::AWS), so that no
+    /// token with an address that was not verified is minted for it.
     #[must_use]
     pub fn email(mut self, email: impl Into<String>) -> Self {
         self.emails.push(email.into());
@@ -201,7 +205,9 @@ impl<'p> TrustPolicy<'p> {
         // Several subjects are alternatives: each of them has to identify.
         let by_subject =
             !self.subjects.is_empty() && self.subjects.iter().all(|subject| subject.is_identifying);
-        let is_identified = by_subject || !self.emails.is_empty() || !self.request_tags.is_empty();
+        // A tag that is empty is what a service gives to those who have no such thing.
+        let by_tag = self.request_tags.iter().any(|(_, value)| !value.is_empty());
+        let is_identified = by_subject || !self.emails.is_empty() || by_tag;
         if self.sharing == Sharing::ManyCustomers && !is_identified {
             return Err(TrustPolicyError::NobodyIdentified);
         }

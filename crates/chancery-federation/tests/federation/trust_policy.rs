@@ -197,6 +197,12 @@ fn what_would_let_in_everybody_or_nobody_is_refused() {
             .is_ok()
     );
     assert!(shared().email("jo@example.com").build().is_ok());
+    // All who have no organization come with an empty one.
+    assert_eq!(shared().request_tag("org", "").build(), nobody);
+    let one = TrustPolicy::new(&provider, Sharing::OneCustomer).request_tag("org", "");
+    assert!(one.build().is_ok());
+    let both = shared().request_tag("org", "").request_tag("id", "7");
+    assert!(both.build().is_ok());
     assert_eq!(
         shared().subject("space:1").audience("other").build(),
         Err(TrustPolicyError::Audience {
