@@ -42,7 +42,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .request_tag("organizationId", organization)
         .build()?;
     let setup = Setup::new(provider.clone()).with_role("env0-deployer", policy.clone())?;
-    println!("{}", setup.cloudformation());
+    println!("{}", setup.cloudformation()?);
 
     // Two deployments: the customer's, and one of another organization.
     for id in [organization, "5f0d7c2b9a1e4d3c2b1a0f9e"] {

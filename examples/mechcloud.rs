@@ -46,7 +46,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Err(refused) => println!("A role without a person is refused: {refused}.\n"),
     }
     let setup = Setup::new(provider.clone()).with_role("portal-alice", policy.clone())?;
-    println!("{}", setup.terraform());
+    println!("{}", setup.terraform()?);
 
     // The portal: a token for whoever has logged in, tried against the role.
     for id in ["65f1c0ffee", "65f1c0ffef"] {

@@ -54,7 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .subject_pattern(&pattern)
         .build()?;
     let setup = Setup::new(provider.clone()).with_role("spacelift-production", policy.clone())?;
-    println!("{}", setup.terraform());
+    println!("{}", setup.terraform()?);
 
     // Its runs: planning reads, applying writes; and somebody is clever with a name.
     let claims = |space: &str, stack: &str, scope: &str| -> Result<Claims, Box<dyn Error>> {

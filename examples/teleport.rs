@@ -53,8 +53,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         .with_tag("teleport.dev/integration", "aws")?
         .with_role("teleport-discovery", policy.clone())?;
     println!("# As commands\n{}", setup.aws_commands());
-    println!("# As Terraform\n{}", setup.terraform());
-    println!("# As CloudFormation\n{}", setup.cloudformation());
+    println!("# As Terraform\n{}", setup.terraform()?);
+    println!("# As CloudFormation\n{}", setup.cloudformation()?);
 
     for service in ["proxy", "discovery"] {
         let claims = Claims::new(subjects.subject(&[("service", service)])?)

@@ -5,7 +5,7 @@ use std::fmt;
 use chancery_core::IssuerUrl;
 
 use crate::shell::quote;
-use crate::tree::{Body, Tree, resource};
+use crate::tree::{Body, Tree, is_kept_by_terraform, resource};
 
 /// The one audience that Entra ID takes.
 pub const AUDIENCE: &str = "api://AzureADTokenExchange";
@@ -99,10 +99,15 @@ impl FederatedCredential {
     }
 
     /// Terraform's resource, for the provider `hashicorp/azuread`.
-    #[must_use]
-    pub fn terraform(&self) -> String {
+    ///
+    /// # Errors
+    /// [`FederatedCredentialError::Normalization`] when Terraform may change the subject.
+    pub fn terraform(&self) -> Result<String, FederatedCredentialError> {
+        if !is_kept_by_terraform(&self.subject) {
+            return Err(FederatedCredentialError::Normalization);
+        }
         let application = format!("/applications/{}", self.application);
-        resource(
+        Ok(resource(
             "azuread_application_federated_identity_credential",
             "issuer",
             &[
@@ -112,7 +117,7 @@ impl FederatedCredential {
                 Body::Argument("subject", Tree::text(&self.subject)),
                 Body::Argument("audiences", Tree::texts([AUDIENCE])),
             ],
-        )
+        ))
     }
 
     fn tree(&self) -> Tree {
@@ -143,6 +148,8 @@ pub enum FederatedCredentialError {
     },
     /// The subject has a star, which Entra ID does not read as a wildcard.
     Wildcard,
+    /// The subject has a character from U+0300 on, which Terraform may normalize into another.
+    Normalization,
 }
 
 impl fmt::Display for FederatedCredentialError {
@@ -160,6 +167,9 @@ impl fmt::Display for FederatedCredentialError {
             ),
             Self::Wildcard => f.write_str(
                 "Entra ID compares subjects exactly and knows no wildcards; make a credential for each subject",
+            ),
+            Self::Normalization => f.write_str(
+                "Terraform normalizes strings, and may change the characters from U+0300 on; use others in the subject, or az",
             ),
         }
     }

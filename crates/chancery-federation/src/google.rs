@@ -7,7 +7,7 @@ use chancery_core::IssuerUrl;
 use crate::cel;
 use crate::sharing::Sharing;
 use crate::shell::quote;
-use crate::tree::{Body, Tree, resource};
+use crate::tree::{Body, Tree, is_kept_by_terraform, resource};
 
 /// An OpenID Connect provider in a workload identity pool (Google Cloud, "Configure Workload
 /// Identity Federation").
@@ -219,9 +219,15 @@ fi
     /// Terraform's resources, for the provider `hashicorp/google`.
     ///
     /// # Errors
-    /// As for [`PoolProvider::condition`].
+    /// As for [`PoolProvider::condition`], and [`PoolProviderError::Normalization`] when Terraform
+    /// may change an audience, a mapping or the condition that was added.
     pub fn terraform(&self, sharing: Sharing) -> Result<String, PoolProviderError> {
         let condition = self.condition(sharing)?;
+        let expressions = self.all_mappings().map(|(_, expression)| expression);
+        let compared = self.audiences.iter().chain(&condition).map(String::as_str);
+        if !compared.chain(expressions).all(is_kept_by_terraform) {
+            return Err(PoolProviderError::Normalization);
+        }
         let pool = resource(
             "google_iam_workload_identity_pool",
             "issuer",
@@ -315,6 +321,9 @@ pub enum PoolProviderError {
     /// The condition that was added is no expression by itself: it is blank, or has parentheses that
     /// do not match, a string that does not end, a comment or a NUL.
     Condition,
+    /// An audience, a mapping or the condition has a character from U+0300 on, which Terraform may
+    /// normalize into another.
+    Normalization,
     /// The condition has more than 4096 characters.
     ConditionLength {
         /// Its length.
@@ -339,6 +348,9 @@ impl fmt::Display for PoolProviderError {
             ),
             Self::Condition => f.write_str(
                 "the condition is blank, or has parentheses that do not match, a string that does not end, a comment or a NUL; write one whole expression",
+            ),
+            Self::Normalization => f.write_str(
+                "Terraform normalizes strings, and may change the characters from U+0300 on; use others in audiences, mappings and the condition, or gcloud",
             ),
             Self::ConditionLength { len } => {
                 write!(f, "the condition has {len} characters; Google takes 4096")

@@ -6,7 +6,7 @@ mod hcl;
 mod json;
 mod yaml;
 
-pub(crate) use self::hcl::{Body, resource};
+pub(crate) use self::hcl::{Body, is_kept_by_terraform, resource};
 
 /// A value whose members keep their order.
 #[derive(Clone, Debug, PartialEq, Eq)]

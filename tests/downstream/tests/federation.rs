@@ -96,7 +96,7 @@ fn role(provider: &Provider, pattern: &SubjectPattern) -> Outcomes<(Policy, Stri
         .with_session_tags()
         .build()?;
     let setup = Setup::new(provider.clone()).with_role("deploy", policy.clone())?;
-    Ok((policy, setup.terraform()))
+    Ok((policy, setup.terraform()?))
 }
 
 #[test]

@@ -27,8 +27,8 @@ use crate::tree::Tree;
 ///     .with_tag("teleport.dev/origin", "integration_awsoidc")?
 ///     .with_role("discovery", policy)?;
 /// assert!(setup.aws_commands().contains("create-open-id-connect-provider"));
-/// assert!(setup.terraform().contains("aws_iam_openid_connect_provider"));
-/// assert!(setup.cloudformation().contains("AWS::IAM::OIDCProvider"));
+/// assert!(setup.terraform()?.contains("aws_iam_openid_connect_provider"));
+/// assert!(setup.cloudformation()?.contains("AWS::IAM::OIDCProvider"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -121,6 +121,11 @@ pub enum SetupError {
     RoleTwice,
     /// Ceph asks for the provider's thumbprint.
     Thumbprint,
+    /// An audience or a tag has a character from U+0300 on, which Terraform may normalize into
+    /// another.
+    Normalization,
+    /// A value holds `{{resolve:`, which CloudFormation reads as a dynamic reference.
+    DynamicReference,
     /// IAM would refuse a tag.
     Tag(SessionTagsError),
 }
@@ -135,6 +140,12 @@ impl fmt::Display for SetupError {
             Self::Thumbprint => {
                 f.write_str("Ceph asks for a thumbprint; add it with Provider::with_thumbprint")
             }
+            Self::Normalization => f.write_str(
+                "Terraform normalizes strings, and may change the characters from U+0300 on; use others in audiences and tags, or the AWS CLI",
+            ),
+            Self::DynamicReference => f.write_str(
+                "CloudFormation would read {{resolve: in a value as a dynamic reference; use Terraform or the AWS CLI",
+            ),
             Self::Tag(error) => error.fmt(f),
         }
     }

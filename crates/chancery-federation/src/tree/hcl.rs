@@ -43,6 +43,13 @@ impl Tree {
     }
 }
 
+/// Whether Terraform, which normalizes its strings to NFC, keeps a text for certain. It changes none
+/// of the characters before the first combining one, U+0300 (UAX #15, Normalization Form C); some of
+/// those from there on it keeps as well, but to know them takes Unicode's tables.
+pub(crate) fn is_kept_by_terraform(text: &str) -> bool {
+    text.chars().all(|character| character < '\u{300}')
+}
+
 /// One argument or inner block of a block.
 #[derive(Debug)]
 pub(crate) enum Body {

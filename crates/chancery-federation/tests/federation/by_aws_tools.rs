@@ -52,7 +52,7 @@ fn calls(setup: &Setup) -> Vec<Value> {
 fn request(setup: &Setup, token: &str) -> Value {
     json!({
         "calls": calls(setup),
-        "template": setup.cloudformation(),
+        "template": setup.cloudformation().unwrap(),
         "web_identity": {
             "RoleArn": format!("arn:aws:iam::{ACCOUNT}:role/deploy.one"),
             "RoleSessionName": "job-42", "WebIdentityToken": token,
@@ -96,7 +96,7 @@ fn aws_tools_take_what_is_rendered() {
         roles.keys().collect::<Vec<_>>(),
         ["deploy.one", "deploy@one"]
     );
-    let template: Value = serde_json::from_str(&example.setup.cloudformation()).unwrap();
+    let template: Value = serde_json::from_str(&example.setup.cloudformation().unwrap()).unwrap();
     for (role, logical_id) in [("deploy.one", "Role0"), ("deploy@one", "Role1")] {
         let document = &roles[role]["AssumeRolePolicyDocument"];
         let expected = &template["Resources"][logical_id]["Properties"]["AssumeRolePolicyDocument"];
@@ -118,6 +118,7 @@ fn aws_tools_find_faults() {
     request["template"] = example
         .setup
         .cloudformation()
+        .unwrap()
         .replace("ClientIdList", "ClientIDs")
         .into();
     let calls = request["calls"].as_array_mut().unwrap();

@@ -358,3 +358,59 @@ fn ceph_wants_a_tenant_and_a_thumbprint() {
     let error = aws::Setup::new(provider).ceph_commands("https://rgw.example.com");
     assert_eq!(error, Err(aws::SetupError::Thumbprint));
 }
+
+#[test]
+fn cloudformation_gets_no_dynamic_reference() {
+    let setup = |audience: &str, subject: &str| {
+        let provider = aws::Provider::new("123456789012", url(), [audience]).unwrap();
+        let policy = aws::TrustPolicy::new(&provider, ManyCustomers).subject(subject);
+        let policy = policy.build().unwrap();
+        aws::Setup::new(provider)
+            .with_role("deploy", policy)
+            .unwrap()
+    };
+    let reference = "{{resolve:ssm:x}}";
+    let error = Some(aws::SetupError::DynamicReference);
+    assert_eq!(setup(reference, "x").cloudformation().err(), error);
+    let subject = setup("x", "a{{resolve:secretsmanager:x}}");
+    assert_eq!(subject.cloudformation().err(), error);
+    assert!(subject.terraform().is_ok());
+    assert_eq!(setup("x", "{{resolv:").cloudformation().err(), None);
+}
+
+#[test]
+fn terraform_gets_no_text_that_it_would_normalize() {
+    let decomposed = "e\u{301}";
+    let azure = |subject: &str| {
+        let application = "00000000-1111-2222-3333-444444444444";
+        FederatedCredential::new(application, "job", &url(), subject).unwrap()
+    };
+    let error = Some(FederatedCredentialError::Normalization);
+    assert_eq!(azure(decomposed).terraform().err(), error);
+    assert_eq!(azure("\u{2126}").terraform().err(), error);
+    assert_eq!(azure("stra\u{df}e").terraform().err(), None);
+
+    let setup = |audience: &str, key: &str, value: &str| {
+        let provider = aws::Provider::new("123456789012", url(), [audience]).unwrap();
+        let setup = aws::Setup::new(provider).with_tag(key, value);
+        setup.unwrap().terraform().err()
+    };
+    let error = Some(aws::SetupError::Normalization);
+    assert_eq!(setup(decomposed, "a", "b"), error);
+    assert_eq!(setup("x", "a", "\u{1100}\u{1161}"), error);
+    assert_eq!(setup("x", "\u{1100}\u{1161}", "b"), error);
+    assert_eq!(setup("\u{e9}", "\u{e9}", "\u{e9}"), None);
+
+    let google = PoolProvider::new("p", "pool", "prov", url()).unwrap();
+    let error = Err(PoolProviderError::Normalization);
+    let audience = google.clone().with_audience(decomposed).unwrap();
+    assert_eq!(audience.terraform(OneCustomer), error);
+    assert!(audience.gcloud(OneCustomer).is_ok());
+    let mapping = google.clone().with_mapping("attribute.a", "'e\u{301}'");
+    assert_eq!(mapping.unwrap().terraform(OneCustomer), error);
+    let condition = google.clone().with_condition("'e\u{301}' == assertion.a");
+    assert_eq!(condition.terraform(OneCustomer), error);
+    // The subject is escaped in CEL.
+    let subject = google.with_subject(decomposed);
+    assert!(subject.terraform(ManyCustomers).is_ok());
+}

@@ -142,7 +142,7 @@ fn aws_commands_create_what_is_missing() {
     );
     let role = input(&calls[3]);
     assert_eq!(role["RoleName"], "deploy.one");
-    let template: Value = serde_json::from_str(&example.setup.cloudformation()).unwrap();
+    let template: Value = serde_json::from_str(&example.setup.cloudformation().unwrap()).unwrap();
     let document = &template["Resources"]["Role0"]["Properties"]["AssumeRolePolicyDocument"];
     let found: Value =
         serde_json::from_str(role["AssumeRolePolicyDocument"].as_str().unwrap()).unwrap();

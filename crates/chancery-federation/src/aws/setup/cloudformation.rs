@@ -1,13 +1,17 @@
 //! CloudFormation templates.
 
-use super::{Setup, texts};
+use super::{Setup, SetupError, texts};
 use crate::tree::Tree;
 
 impl Setup {
     /// A CloudFormation template in JSON: the provider, with the logical id `Issuer`, and the roles,
     /// `Role0` and so on. A role that has a name needs the capability `CAPABILITY_NAMED_IAM`.
-    #[must_use]
-    pub fn cloudformation(&self) -> String {
+    ///
+    /// # Errors
+    /// [`SetupError::DynamicReference`] when a value holds `{{resolve:`, for which CloudFormation has
+    /// no escape (CloudFormation User Guide, "Get values stored in other services using dynamic
+    /// references").
+    pub fn cloudformation(&self) -> Result<String, SetupError> {
         let provider = &self.provider;
         let mut properties = vec![
             ("Url", Tree::text(provider.url().as_str())),
@@ -47,6 +51,11 @@ impl Setup {
             ),
             ("Resources", Tree::Object(resources)),
         ]);
-        template.to_pretty_json_without_surrogates()
+        // Nothing of it is escaped in JSON, and no JSON of ours has it outside a text.
+        let json = template.to_pretty_json_without_surrogates();
+        if json.contains("{{resolve:") {
+            return Err(SetupError::DynamicReference);
+        }
+        Ok(json)
     }
 }

@@ -1,13 +1,21 @@
 //! Terraform, for the provider `hashicorp/aws`.
 
-use super::{Setup, texts};
-use crate::tree::{Body, Tree, resource};
+use super::{Setup, SetupError, texts};
+use crate::tree::{Body, Tree, is_kept_by_terraform, resource};
 
 impl Setup {
     /// Terraform's resources: the provider, labelled `issuer`, and each role, labelled by its name.
-    #[must_use]
-    pub fn terraform(&self) -> String {
+    ///
+    /// # Errors
+    /// [`SetupError::Normalization`] when Terraform may change an audience or a tag. Trust policies
+    /// are written in ASCII, and stay as they are.
+    pub fn terraform(&self) -> Result<String, SetupError> {
         let provider = &self.provider;
+        let audiences = provider.client_ids().iter().map(String::as_str);
+        let tagged = self.tags.iter().flat_map(|(key, value, _)| [key, value]);
+        if !audiences.chain(tagged).all(is_kept_by_terraform) {
+            return Err(SetupError::Normalization);
+        }
         let tags = || {
             let tag = |(key, value, _): (&str, &str, bool)| (key.to_owned(), Tree::text(value));
             Body::Argument("tags", Tree::Object(self.tags.iter().map(tag).collect()))
@@ -43,7 +51,7 @@ impl Setup {
             blocks.push(resource("aws_iam_role", &label, &body));
             labels.push(label);
         }
-        blocks.join("\n")
+        Ok(blocks.join("\n"))
     }
 }
 

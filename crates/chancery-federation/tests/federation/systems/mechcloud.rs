@@ -84,5 +84,5 @@ fn a_person_assumes_the_role_that_names_them_and_nobody_else_does() {
     let setup = Setup::new(provider.clone())
         .with_role("mechcloud", policy.clone())
         .unwrap();
-    assert!(setup.terraform().contains("id.mechcloud.io/"));
+    assert!(setup.terraform().unwrap().contains("id.mechcloud.io/"));
 }

@@ -83,8 +83,8 @@ fn the_proxy_comes_in_and_the_set_up_says_all_of_it() {
         .unwrap();
     for artefact in [
         setup.aws_commands(),
-        setup.terraform(),
-        setup.cloudformation(),
+        setup.terraform().unwrap(),
+        setup.cloudformation().unwrap(),
     ] {
         for part in [
             "https://proxy.example.com",
