@@ -12,7 +12,7 @@ use crate::relying_party::{RelyingParty, Requirement};
 /// [`IssuerBuilder::token_policy`](chancery_core::IssuerBuilder::token_policy).
 ///
 /// A token for a bound audience is minted only where its relying party is not certain to refuse
-/// it, and signed with the fastest algorithm that the relying party takes and the issuer has a key
+/// it, or to take an e-mail address that was not verified for a verified one, and signed with the fastest algorithm that the relying party takes and the issuer has a key
 /// of: with ES256 for AWS where there is such a key, with RS256 for Azure. Rules that are not
 /// certain stop nothing; [`Bindings::check_claims`] tells of them. What depends on the published keys
 /// and documents, [`Bindings::check`] tells: ask it when keys or settings change. Audiences that are not bound
@@ -245,7 +245,8 @@ impl TokenPolicy for Bindings {
     }
 }
 
-/// A token that its relying party is certain to refuse, and that was not minted.
+/// A token that its relying party is certain to refuse, or would read as somebody else's, and that
+/// was not minted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Refused {

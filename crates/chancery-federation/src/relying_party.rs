@@ -312,8 +312,12 @@ pub enum Requirement {
     Lifetime(Duration),
     /// How long after `exp` the token is still taken.
     Leeway(Duration),
-    /// `email_verified` is true where it is present.
+    /// `email_verified` is true where it is present: one that is false is refused where `email` is
+    /// the username.
     VerifiedEmail,
+    /// `email` is there only where it was verified: policies read it, and cannot or need not ask
+    /// whether it was.
+    OnlyVerifiedEmail,
     /// No object inside a private claim has a member of these names.
     NoNested(&'static [&'static str]),
     /// The length of the token, in characters.
@@ -424,7 +428,10 @@ impl fmt::Display for Requirement {
             Self::Leeway(leeway) => {
                 write!(f, "takes tokens up to {} s after exp", leeway.as_secs())
             }
-            Self::VerifiedEmail => f.write_str("refuses an address that is not verified"),
+            Self::VerifiedEmail => {
+                f.write_str("refuses an address that is not verified, where it is the username")
+            }
+            Self::OnlyVerifiedEmail => f.write_str("lets policies read email, verified or not"),
             Self::NoNested(_) => {
                 f.write_str("reads the members of nested objects as claims of their own")
             }

@@ -89,6 +89,13 @@ impl SessionTags {
         Self::from_value(&value)
     }
 
+    /// Whether a claim of this name sets session tags in AWS's flat spelling, one claim for each
+    /// tag (IAM User Guide, Pass session tags in AWS STS). It is not one that this type writes.
+    pub(crate) fn is_flat_claim(name: &str) -> bool {
+        name.strip_prefix(Self::CLAIM)
+            .is_some_and(|rest| rest.starts_with('/'))
+    }
+
     /// Checks the claim's JSON. It is fast where the claim was made with this type, of ASCII.
     pub(crate) fn check_json(json: &str) -> Result<(), SessionTagsError> {
         if is_plainly_valid(json) {

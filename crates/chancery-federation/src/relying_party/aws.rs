@@ -62,6 +62,10 @@ pub(super) const AWS: RelyingParty = RelyingParty {
             Unverified,
             STS,
         ),
+        Rule::must(
+            Requirement::OnlyVerifiedEmail,
+            "IAM User Guide, IAM and AWS STS condition context keys",
+        ),
         Rule::must(Requirement::Leeway(Duration::from_secs(300)), STS),
         Rule::must(
             Requirement::AwsClaims,

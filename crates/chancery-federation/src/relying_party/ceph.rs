@@ -21,6 +21,7 @@ pub(super) const CEPH: RelyingParty = RelyingParty {
         ),
         Rule::should(Requirement::FirstKey, Verified, CODE),
         Rule::must(Requirement::NoNested(FLATTENED), CODE),
+        Rule::must(Requirement::OnlyVerifiedEmail, CODE),
     ],
 };
 
@@ -37,5 +38,6 @@ pub(super) const CEPH_16: RelyingParty = RelyingParty {
         Rule::must(Requirement::Certificate, CODE),
         Rule::must(Requirement::JwksAt("/protocol/openid-connect/certs"), CODE),
         Rule::must(Requirement::NoNested(FLATTENED), CODE),
+        Rule::must(Requirement::OnlyVerifiedEmail, CODE),
     ],
 };

@@ -210,10 +210,14 @@ impl Requirement {
                     "ask for a shorter lifetime, and refresh the token",
                 )
             }
-            Self::VerifiedEmail if claims.email_verified() == Some(false) => broken(
-                "email_verified is false",
-                "leave an address out that was not verified",
-            ),
+            Self::VerifiedEmail | Self::OnlyVerifiedEmail
+                if claims.email_verified() == Some(false) =>
+            {
+                broken(
+                    "email_verified is false",
+                    "leave an address out that was not verified",
+                )
+            }
             Self::NoNested(names) => {
                 let (claim, name) = claims.private_names().find_map(|claim| {
                     let json = claims.private_claim(claim)?;
@@ -234,6 +238,15 @@ impl Requirement {
                 "mint an ID token",
             ),
             Self::AwsClaims => {
+                if let Some(flat) = claims
+                    .private_names()
+                    .find(|name| SessionTags::is_flat_claim(name))
+                {
+                    return broken(
+                        format!("claim {flat:?} sets session tags past all checks"),
+                        "set them with aws::SessionTags, under SessionTags::CLAIM",
+                    );
+                }
                 let tags = claims
                     .private_claim(SessionTags::CLAIM)
                     .and_then(|json| SessionTags::check_json(json).err())

@@ -33,7 +33,14 @@ pub(super) const GOOGLE_CLOUD: RelyingParty = RelyingParty {
             PROVIDER,
         ),
         Rule::should(Requirement::OneAudience, Reported, LIBRARIES),
-        Rule::must(Requirement::Subject(Length::bytes(1, 127)), PROVIDER),
+        // The limit is that of google.subject, which a mapping can make shorter than sub.
+        Rule::should(
+            Requirement::Subject(Length::bytes(1, 127)),
+            Verified,
+            PROVIDER,
+        ),
+        // A condition can ask for email_verified as well.
+        Rule::should(Requirement::OnlyVerifiedEmail, Verified, PROVIDER),
         // The reference of its STS has another limit beside it: `exp` less than 48 h after `iat`.
         Rule::should(
             Requirement::Lifetime(Duration::from_secs(24 * 60 * 60)),

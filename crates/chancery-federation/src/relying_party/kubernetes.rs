@@ -5,6 +5,7 @@ use std::time::Duration;
 use chancery_core::Algorithm::{Es256, Es384, Es512, Ps256, Ps384, Ps512, Rs256, Rs384, Rs512};
 use chancery_core::AlgorithmSet;
 
+use super::Certainty::Verified;
 use super::{RelyingParty, Requirement, Rule};
 
 const DOCUMENTATION: &str = "Kubernetes, Authenticating, OpenID Connect Tokens";
@@ -20,7 +21,7 @@ pub(super) const KUBERNETES: RelyingParty = RelyingParty {
             CODE,
         ),
         Rule::must(Requirement::Https, DOCUMENTATION),
-        Rule::must(Requirement::VerifiedEmail, CODE),
+        Rule::should(Requirement::VerifiedEmail, Verified, CODE),
         Rule::must(Requirement::Leeway(Duration::ZERO), CODE),
     ],
 };
@@ -33,7 +34,7 @@ pub(super) const KUBERNETES_FLAGS: RelyingParty = RelyingParty {
             DOCUMENTATION,
         ),
         Rule::must(Requirement::Https, DOCUMENTATION),
-        Rule::must(Requirement::VerifiedEmail, CODE),
+        Rule::should(Requirement::VerifiedEmail, Verified, CODE),
         Rule::must(Requirement::Leeway(Duration::ZERO), CODE),
     ],
 };

@@ -32,6 +32,8 @@ pub(super) const MINIO: RelyingParty = RelyingParty {
         Rule::should(Requirement::UniqueKeyIds, super::Certainty::Verified, CODE),
         Rule::must(Requirement::Claims(&["sub"]), CODE),
         Rule::must(Requirement::AuthorizedPartyElse, CODE),
+        // Policies have the variable jwt:email, and none for email_verified.
+        Rule::must(Requirement::OnlyVerifiedEmail, CODE),
         Rule::should(Requirement::Leeway(Duration::ZERO), Unverified, CODE),
     ],
 };

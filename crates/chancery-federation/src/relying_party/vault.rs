@@ -21,6 +21,12 @@ pub(super) const VAULT: RelyingParty = RelyingParty {
             CODE,
         ),
         Rule::must(Requirement::Discovery(&["issuer", "jwks_uri"]), CODE),
+        // A role can ask for email_verified as well.
+        Rule::should(
+            Requirement::OnlyVerifiedEmail,
+            super::Certainty::Verified,
+            "Vault, JWT/OIDC auth method (API), bound_claims",
+        ),
         Rule::must(
             Requirement::Leeway(Duration::from_secs(60)),
             "Vault, JWT/OIDC auth method (API), clock_skew_leeway",

@@ -96,6 +96,30 @@ fn the_fastest_algorithm_that_the_relying_party_takes_signs() {
 }
 
 #[test]
+fn session_tags_in_their_flat_spelling_pass_no_binding() {
+    for name in ["principal_tags/org", "transitive_tag_keys", ""] {
+        let claim = format!("https://aws.amazon.com/tags/{name}");
+        let tagged = |audience| {
+            to(audience)
+                .with_private_claim(claim.as_str(), &["victim"])
+                .unwrap()
+        };
+        // The opt-in is for those that are checked.
+        for audience in [AWS, "tagged"] {
+            assert_eq!(
+                refused(&tagged(audience)),
+                format!("claim {claim:?} sets session tags past all checks")
+            );
+        }
+        assert!(issuer().issue(&tagged("cluster")).is_ok());
+    }
+    let another = to(AWS)
+        .with_private_claim("https://aws.amazon.com/tagsonomy", "a")
+        .unwrap();
+    assert!(issuer().issue(&another).is_ok());
+}
+
+#[test]
 fn what_is_certain_to_be_refused_is_not_minted() {
     assert_eq!(
         refused(&to(AZURE).with_audience("another")),
@@ -106,8 +130,14 @@ fn what_is_certain_to_be_refused_is_not_minted() {
         "the subject has a length of 601"
     );
     assert_eq!(
-        refused(&to("cluster").with_email("a@example.com", false)),
+        refused(&to(AWS).with_email("a@example.com", false)),
         "email_verified is false"
+    );
+    // Kubernetes reads an address only where it is the username.
+    assert!(
+        issuer()
+            .issue(&to("cluster").with_email("a@example.com", false))
+            .is_ok()
     );
     // Whether AWS refuses so short a subject is not certain.
     assert!(
@@ -313,6 +343,7 @@ fn any_claims() -> impl Strategy<Value = Claims> {
         Just(json!({"act": {"sub": "root"}})),
         Just(json!({"https://aws.amazon.com/tags": {"principal_tags": {"a": ["b"]}}})),
         Just(json!({"https://aws.amazon.com/tags": {"principal_tags": {"aws:a": ["b"]}}})),
+        Just(json!({"https://aws.amazon.com/tags/principal_tags/a": ["b"]})),
         Just(json!({"https://aws.amazon.com/source_identity": "a"})),
     ];
     (subject, audiences, party, lifetime, email, private).prop_map(

@@ -179,12 +179,15 @@ fn aws() {
 fn google() {
     let provider = || PoolProvider::new("project-1", "example-pool", "example", url());
     let audience = "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/example-pool/providers/example";
-    let long = Claims::new("a".repeat(128));
+    let long = Claims::new("a".repeat(128)).with_audience(audience);
     assert_quoted(
         "google.md",
         &[
             error(provider().unwrap().gcloud(Sharing::ManyCustomers)),
-            refused(RelyingParty::GOOGLE_CLOUD, audience, long),
+            finding(
+                &RelyingParty::GOOGLE_CLOUD.check_claims(&long),
+                "the subject has a length of 128",
+            ),
             finding(
                 &RelyingParty::GOOGLE_CLOUD.check_template(&template()),
                 "the template can make",
@@ -313,10 +316,13 @@ fn kubernetes() {
                     .unwrap()
                     .yaml(Sharing::ManyCustomers),
             ),
-            refused(
-                RelyingParty::KUBERNETES,
-                "cluster",
-                Claims::new("job:4711").with_email("a@example.com", false),
+            finding(
+                &RelyingParty::KUBERNETES.check_claims(
+                    &Claims::new("job:4711")
+                        .with_audience("cluster")
+                        .with_email("a@example.com", false),
+                ),
+                "email_verified is false",
             ),
             of_issuer(RelyingParty::KUBERNETES, &[EdDsa], "no published key"),
             of_issuer(RelyingParty::KUBERNETES_FLAGS, &[Es256], "no published key"),

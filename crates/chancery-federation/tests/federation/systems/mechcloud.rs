@@ -74,6 +74,19 @@ fn a_person_assumes_the_role_that_names_them_and_nobody_else_does() {
         &issuer,
         &claims.clone().with_audience(CLIENT_ID),
     );
+    // Another customer's user who typed that address in: AWS would not ask whether it is theirs.
+    let attacker = Claims::new(subject("65f1c0ffef"))
+        .with_email("a@example.com", false)
+        .with_audience(CLIENT_ID);
+    let unbound = service(ISSUER, []).build().unwrap();
+    allowed(
+        &by_email,
+        &super::provider(&unbound, CLIENT_ID),
+        &unbound,
+        &attacker,
+    );
+    let refused = issuer.issue(&attacker).unwrap_err().to_string();
+    assert!(refused.contains("email_verified is false"), "{refused}");
     assert_eq!(
         TrustPolicy::new(&provider, Sharing::ManyCustomers)
             .audience(CLIENT_ID)
