@@ -238,10 +238,18 @@ impl Lint<'_> {
         for value in &condition.values {
             let bare = without_escapes(value);
             if is_plain && bare.contains(['*', '?']) {
-                self.error(
-                    format!("{} {} with {value:?}", condition.operator, condition.key),
+                // Within a segment it may be part of a name; a whole segment of it was meant to match.
+                let is_wildcard = |segment: &str| !segment.is_empty() && is_all_wildcards(segment);
+                let severity = if bare.split(is_separator).any(is_wildcard) {
+                    Severity::Error
+                } else {
+                    Severity::Warning
+                };
+                self.push(
+                    severity,
+                    &format!("{} {} with {value:?}", condition.operator, condition.key),
                     "this operator takes * and ? for themselves, so it matches no subject that was meant",
-                    "use StringLike",
+                    "use StringLike".into(),
                 );
             }
             let is_like = comparison == Comparison::StringLike && self.is_allow();
@@ -253,7 +261,7 @@ impl Lint<'_> {
 
     fn wildcards(&mut self, condition: &Condition, value: &str, bare: &str) {
         let what = format!("StringLike {} with {value:?}", condition.key);
-        if bare.chars().all(|character| matches!(character, '*' | '?')) {
+        if is_all_wildcards(bare) {
             // It identifies nobody, which is told once for the statement.
             return;
         }
@@ -266,15 +274,30 @@ impl Lint<'_> {
         }
         let mut before = None;
         for character in bare.chars() {
-            let is_partial = before.is_some_and(|before| !is_separator(before));
-            if matches!(character, '*' | '?') && is_partial {
-                return self.error(
-                    what,
+            let is_wildcard = matches!(character, '*' | '?');
+            if let Some(before) = before.filter(|before| is_wildcard && !is_separator(*before)) {
+                // A dash or a full stop may be what a template has before a placeholder.
+                let severity = if before.is_ascii_punctuation() && !matches!(before, '*' | '?') {
+                    Severity::Warning
+                } else {
+                    Severity::Error
+                };
+                return self.push(
+                    severity,
+                    &what,
                     "the wildcard goes on within a segment, so names that begin alike come in as well",
-                    "put a separator before the wildcard, as in \"repo:org/*\"",
+                    "put a separator before the wildcard, as in \"repo:org/*\"".into(),
                 );
             }
             before = Some(character);
+        }
+        let second = bare.split_once(is_separator).map(|(_, rest)| rest);
+        if bare.ends_with('*') && second.is_some_and(|second| second.starts_with(['*', '?'])) {
+            self.warning(
+                what,
+                "it fixes the first segment only, which all of the issuer's subjects of this kind have",
+                "write the id of whom to let in, as in \"space:1:*\"",
+            );
         }
     }
 
@@ -354,10 +377,9 @@ pub(super) fn identifies(condition: &Condition) -> bool {
             .to_ascii_lowercase()
             .starts_with("aws:requesttag/");
     let says_nothing = |value: &String| {
-        operator.comparison.has_wildcards()
-            && without_escapes(value)
-                .chars()
-                .all(|character| matches!(character, '*' | '?'))
+        let has_wildcards = operator.comparison.has_wildcards();
+        has_wildcards && is_all_wildcards(&without_escapes(value))
+            || is_own_variable(&condition.key, value, has_wildcards)
     };
     is_positive && !is_loose && is_key && !condition.values.iter().any(says_nothing)
 }
@@ -380,6 +402,25 @@ fn is_of_aws(key: &str) -> bool {
 /// Where one segment of a subject ends and the next begins.
 const fn is_separator(character: char) -> bool {
     matches!(character, ':' | '/' | '|' | ',' | '=' | '#' | '@')
+}
+
+fn is_all_wildcards(text: &str) -> bool {
+    text.chars().all(|character| matches!(character, '*' | '?'))
+}
+
+/// Whether a value is the policy variable of the key with which it is compared, so that every value
+/// of the key matches.
+fn is_own_variable(key: &str, value: &str, has_wildcards: bool) -> bool {
+    let value = if has_wildcards {
+        value.trim_matches('*')
+    } else {
+        value
+    };
+    let inner = value
+        .strip_prefix("${")
+        .and_then(|rest| rest.strip_suffix('}'));
+    let name = inner.map(|inner| inner.split(',').next().unwrap_or(inner));
+    name.is_some_and(|name| name.eq_ignore_ascii_case(key))
 }
 
 /// A wildcard that is escaped is none.

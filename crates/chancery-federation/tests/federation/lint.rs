@@ -276,3 +276,36 @@ fn the_size_is_counted_without_white_space() {
         assert_eq!(findings.first().map(|finding| finding.severity), severity);
     }
 }
+
+/// What lets in nearly everybody, and what only looks as if it did.
+#[test]
+fn wildcards_are_weighed() {
+    let own = format!("${{{}}}", key("sub").to_uppercase());
+    let with_default = format!("${{{}, 'x'}}", key("sub"));
+    for (operator, subject, expected) in [
+        ("StringLike", "repo:*", Some((Warning, "\"repo:*\""))),
+        ("StringLike", "space:*:stack:*", Some((Warning, "space:*"))),
+        ("StringLike", "space:*:stack:7", None),
+        ("StringLike", "space:1:stack:*", None),
+        ("StringEquals", &own, Some((Error, "no condition on who"))),
+        ("StringLike", &own, Some((Error, "no condition on who"))),
+        (
+            "StringEquals",
+            &with_default,
+            Some((Error, "no condition on who")),
+        ),
+        ("StringEquals", "${aws:username}", None),
+        ("StringEquals", "auth0|a*b", Some((Warning, "auth0|a*b"))),
+        ("StringEquals", "auth0|*", Some((Error, "auth0|*"))),
+        ("StringLike", "a-*-b:7", Some((Warning, "a-*-b:7"))),
+        ("StringLike", "a*-b:7", Some((Error, "a*-b:7"))),
+    ] {
+        let findings = lint(&plain(json!({operator: {key("sub"): subject}})));
+        let found: Vec<_> = findings.iter().map(|found| found.severity).collect();
+        let severities: Vec<_> = expected.iter().map(|(severity, _)| *severity).collect();
+        assert_eq!(found, severities, "{operator} {subject}: {findings:?}");
+        if let Some((_, what)) = expected {
+            assert!(findings[0].what.contains(what), "{findings:?}");
+        }
+    }
+}
