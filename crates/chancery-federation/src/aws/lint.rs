@@ -273,6 +273,7 @@ impl Lint<'_> {
             );
         }
         let mut before = None;
+        let mut worst = None;
         for character in bare.chars() {
             let is_wildcard = matches!(character, '*' | '?');
             if let Some(before) = before.filter(|before| is_wildcard && !is_separator(*before)) {
@@ -282,14 +283,17 @@ impl Lint<'_> {
                 } else {
                     Severity::Error
                 };
-                return self.push(
-                    severity,
-                    &what,
-                    "the wildcard goes on within a segment, so names that begin alike come in as well",
-                    "put a separator before the wildcard, as in \"repo:org/*\"".into(),
-                );
+                worst = worst.max(Some(severity));
             }
             before = Some(character);
+        }
+        if let Some(severity) = worst {
+            return self.push(
+                severity,
+                &what,
+                "the wildcard goes on within a segment, so names that begin alike come in as well",
+                "put a separator before the wildcard, as in \"repo:org/*\"".into(),
+            );
         }
         let second = bare.split_once(is_separator).map(|(_, rest)| rest);
         if bare.ends_with('*') && second.is_some_and(|second| second.starts_with(['*', '?'])) {

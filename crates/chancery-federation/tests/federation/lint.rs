@@ -298,6 +298,7 @@ fn wildcards_are_weighed() {
         ("StringEquals", "auth0|a*b", Some((Warning, "auth0|a*b"))),
         ("StringEquals", "auth0|*", Some((Error, "auth0|*"))),
         ("StringLike", "a-*-b:7", Some((Warning, "a-*-b:7"))),
+        ("StringLike", "a-*:b*", Some((Error, "a-*:b*"))),
         ("StringLike", "a*-b:7", Some((Error, "a*-b:7"))),
     ] {
         let findings = lint(&plain(json!({operator: {key("sub"): subject}})));
