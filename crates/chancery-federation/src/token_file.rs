@@ -15,6 +15,9 @@ use chancery_core::{Claims, Clock, IssueError, Issuer, SystemClock, UnixTime};
 
 /// How long the thread waits after a failure, where the token lives long enough.
 const RETRY: Duration = Duration::from_secs(5);
+/// How long the thread waits at most before it looks at the clock again: a wait does not count the
+/// time in which the machine slept, and knows nothing of a clock that was set.
+const LOOK: Duration = Duration::from_secs(30);
 
 /// A file that holds a token, as `AWS_WEB_IDENTITY_TOKEN_FILE` (or `web_identity_token_file` in
 /// `~/.aws/config`), `AZURE_FEDERATED_TOKEN_FILE` and Google's `credential_source.file` name it.
@@ -216,7 +219,7 @@ impl TokenKeeper {
                         }
                     };
                     // A token of a second would otherwise keep the thread busy.
-                    let wait = wait.max(Duration::from_millis(100));
+                    let wait = wait.clamp(Duration::from_millis(100), LOOK);
                     let (stopped, changed) = &*signal;
                     let guard = stopped.lock().unwrap_or_else(PoisonError::into_inner);
                     let (guard, _) = changed

@@ -6,6 +6,8 @@ use serde_core::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory as _};
 
+use super::policy::repeats_member;
+
 /// The most tags of a session.
 const MAX_TAGS: usize = 50;
 /// The longest key, in characters.
@@ -86,6 +88,9 @@ impl SessionTags {
         let value: Value = serde_json::from_str(json).map_err(|_| SessionTagsError::Shape {
             place: String::new(),
         })?;
+        if repeats_member(json.as_bytes()) {
+            return Err(SessionTagsError::RepeatedMember);
+        }
         Self::from_value(&value)
     }
 
@@ -398,6 +403,8 @@ pub enum SessionTagsError {
         /// The key.
         key: String,
     },
+    /// An object has a member twice, of which readers take one or the other.
+    RepeatedMember,
     /// The claim is not of the shape that AWS reads.
     Shape {
         /// The member where it is not; empty for the claim itself.
@@ -437,6 +444,9 @@ impl fmt::Display for SessionTagsError {
                 "the value of {key:?} has another character than letters, digits, spaces and _.:/=+-@ at byte {position}"
             ),
             Self::NoSuchTag { key } => write!(f, "the transitive key {key:?} is that of no tag"),
+            Self::RepeatedMember => {
+                f.write_str("an object has the same member twice; write each once")
+            }
             Self::Shape { place } if place.is_empty() => {
                 f.write_str("the claim is no object with principal_tags")
             }

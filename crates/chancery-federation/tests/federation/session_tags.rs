@@ -257,3 +257,19 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn members_that_are_there_twice_are_refused() {
+    for json in [
+        r#"{"principal_tags":{"org":["a"],"org":["b"]}}"#,
+        r#"{"principal_tags":{"org":["a"]},"principal_tags":{"org":["b"]}}"#,
+        r#"{"principal_tags":{"org":["a"],"\u006frg":["b"]}}"#,
+    ] {
+        assert_eq!(
+            SessionTags::from_json(json),
+            Err(SessionTagsError::RepeatedMember),
+            "{json}"
+        );
+    }
+    assert!(SessionTags::from_json(r#"{"principal_tags":{"org":["a"],"team":["a"]}}"#).is_ok());
+}

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use chancery_core::{Claims};
+use chancery_core::Claims;
 use chancery_federation::aws::{self, Outcome, TrustPolicy};
 use chancery_federation::{
     Binding, PatternError, RelyingParty, Sharing, SubjectTemplate, TokenFile, Variable,
