@@ -104,6 +104,7 @@
 //! | `ring` | yes | keys in memory on ring |
 //! | `aws-lc-rs` | | keys in memory on aws-lc-rs: also ES512, and the generation of RSA keys |
 //! | `derive-public-key` | | loads EC private keys that came without their public half |
+//! | `federation` | | relying parties and their rules, subjects, trust policies, a local STS |
 //! | `pkcs11` | | keys in a PKCS#11 module, such as that of an HSM; wants an engine to verify with |
 //! | `yubihsm` | | keys in a YubiHSM 2, over its HTTP connector; wants an engine to verify with |
 //! | `yubihsm-usb` | | a YubiHSM 2 in a USB port, without a connector |
@@ -114,14 +115,19 @@
 //! [`Signer`] trait for a backend of your own, which `chancery-conformance` tests.
 
 pub use chancery_core::{
-    Algorithm, Claims, ClaimsError, Clock, Curve, DerError, Digest, Document, DocumentError,
-    HashAlgorithm, IssueError, Issuer, IssuerBuilder, IssuerError, IssuerUrl, IssuerUrlError,
-    JsonError, Jwk, JwkError, JwkSet, KeySet, KeySetError, KeyType, PendingSignature,
-    PrivateClaimError, ProviderMetadata, ProviderMetadataError, PublicKey, PublicKeyError,
-    RandomError, Schedule, ScheduledKey, SignError, SignErrorKind, Signature, SignatureCompleter,
-    SignatureError, Signer, SigningInput, SystemClock, Token, TokenType, UnixTime, UnixTimeError,
-    UnknownAlgorithm, UnsignedToken,
+    Algorithm, AlgorithmSet, Claims, ClaimsError, Clock, Curve, DerError, Digest, Document,
+    DocumentError, HashAlgorithm, IssueError, Issuer, IssuerBuilder, IssuerError, IssuerUrl,
+    IssuerUrlError, JsonError, Jwk, JwkError, JwkSet, KeySet, KeySetError, KeyType,
+    PendingSignature, PolicyError, PrivateClaimError, ProviderMetadata, ProviderMetadataError,
+    PublicKey, PublicKeyError, RandomError, Schedule, ScheduledKey, SignError, SignErrorKind,
+    Signature, SignatureCompleter, SignatureError, Signer, SigningInput, SystemClock, Token,
+    TokenPolicy, TokenRequest, TokenTerms, TokenType, UnixTime, UnixTimeError, UnknownAlgorithm,
+    UnsignedToken,
 };
+
+/// Relying parties, subjects, trust policies and a local STS.
+#[cfg(feature = "federation")]
+pub use chancery_federation as federation;
 
 /// Keys in memory, and the verification of tokens.
 #[cfg(any(

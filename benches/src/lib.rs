@@ -1,6 +1,7 @@
 //! What the benchmarks measure: the claims of a workload's token, in two sizes, and an issuer.
 
 pub mod raw;
+pub mod timing;
 
 use std::collections::BTreeMap;
 use std::error::Error;

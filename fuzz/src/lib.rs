@@ -9,7 +9,10 @@ mod issuer_url;
 mod jwk;
 mod key_import;
 mod pkcs11_uri;
+mod policy;
+mod session_tags;
 mod support;
+mod template;
 mod verifier;
 
 pub use crate::claims::claims;
@@ -18,6 +21,9 @@ pub use crate::issuer_url::issuer_url;
 pub use crate::jwk::jwk;
 pub use crate::key_import::key_import;
 pub use crate::pkcs11_uri::pkcs11_uri;
+pub use crate::policy::policy;
+pub use crate::session_tags::session_tags;
+pub use crate::template::template;
 pub use crate::verifier::verifier;
 
 #[cfg(test)]
@@ -69,6 +75,21 @@ mod tests {
     #[test]
     fn pkcs11_uri() {
         replay("pkcs11_uri", super::pkcs11_uri);
+    }
+
+    #[test]
+    fn policy() {
+        replay("policy", super::policy);
+    }
+
+    #[test]
+    fn session_tags() {
+        replay("session_tags", super::session_tags);
+    }
+
+    #[test]
+    fn template() {
+        replay("template", super::template);
     }
 
     #[test]

@@ -136,6 +136,52 @@ fn remote_kms_signs_in_both_ways() {
     );
 }
 
+#[test]
+fn the_five_systems_let_in_whom_they_should() {
+    for (name, answers) in [
+        (
+            "mechcloud",
+            [
+                "auth0|65f1c0ffee: allowed",
+                "auth0|65f1c0ffef: AccessDenied",
+            ],
+        ),
+        (
+            "spacelift",
+            [
+                "space:production-01HZX:stack:payments:run_type:TRACKED:scope:write: allowed",
+                "space:sandbox-01HZY:stack:production-01HZX%3Astack%3Apayments:run_type:TRACKED:scope:write: AccessDenied",
+            ],
+        ),
+        (
+            "gitpod",
+            [
+                "organization_id:018e2c5a:project_id:018f77d1: allowed",
+                "https://github.com/gitpod-io/gitpod: AccessDenied",
+            ],
+        ),
+        (
+            "envzero",
+            [
+                "auth0|632b8219674bde0224a96141: allowed, with the tags",
+                "auth0|5f0d7c2b9a1e4d3c2b1a0f9e: AccessDenied",
+            ],
+        ),
+        (
+            "teleport",
+            ["system:proxy: allowed", "system:discovery: AccessDenied"],
+        ),
+    ] {
+        let output = example_with(name, Path::new("."), &["--all-features"])
+            .output()
+            .unwrap();
+        let text = said(&output);
+        for answer in answers {
+            line(&text, answer);
+        }
+    }
+}
+
 fn run(name: &str, folder: &Path, password: Option<&str>) -> Output {
     let mut command = example(name, folder);
     match password {
@@ -147,11 +193,16 @@ fn run(name: &str, folder: &Path, password: Option<&str>) -> Output {
 
 /// `cargo run --example`, as README has it, in another folder.
 fn example(name: &str, folder: &Path) -> Command {
+    example_with(name, folder, &[])
+}
+
+fn example_with(name: &str, folder: &Path, features: &[&str]) -> Command {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
     let mut command = Command::new(env!("CARGO"));
     command
         .args(["run", "--quiet", "--manifest-path"])
-        .arg(manifest);
+        .arg(manifest)
+        .args(features);
     command.args(["--example", name, "--"]).current_dir(folder);
     // What cargo tells a test of its own package would make it build ring anew.
     for (variable, _) in std::env::vars_os() {

@@ -4,24 +4,17 @@
 //! allocations that are chancery's own. All figures are medians over rounds; within a round the
 //! two run one after the other, in an order that changes, on the thread's own CPU clock.
 
-use std::error::Error;
 use std::hint::black_box;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
 
 use chancery::software::{Engine, PrivateKey, SoftwareSigner};
 use chancery::{Algorithm, Claims, Issuer, Jwk, Signature, Signer};
 use chancery_benches::raw::RawKey;
+use chancery_benches::timing::{Outcome, allocations, alone, batch, batch_size, median};
 use chancery_benches::{FreeSigner, Payload, issuer};
-use cpu_time::ThreadTime;
-
-type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
 const ROUNDS: usize = 301;
-
-/// How long one batch of a round takes, about: far above the clock's grain.
-const BATCH: Duration = Duration::from_millis(2);
 
 fn main() -> Outcome {
     let rounds = match std::env::args().nth(1) {
@@ -212,50 +205,4 @@ fn batch_at(depth: usize, work: &mut dyn FnMut() -> Outcome, iterations: u32) ->
     };
     black_box(line);
     time
-}
-
-fn alone(work: &mut dyn FnMut() -> Outcome, rounds: usize) -> Outcome<f64> {
-    let iterations = batch_size(work)?;
-    let times: Vec<f64> = (0..rounds)
-        .map(|_| batch(work, iterations))
-        .collect::<Outcome<_>>()?;
-    Ok(median(times.into_iter()))
-}
-
-fn batch_size(work: &mut dyn FnMut() -> Outcome) -> Outcome<u32> {
-    let mut iterations = 1;
-    loop {
-        let nanoseconds = batch(work, iterations)? * f64::from(iterations);
-        if nanoseconds > BATCH.as_secs_f64() * 1e9 {
-            return Ok(iterations);
-        }
-        iterations *= 2;
-    }
-}
-
-fn batch(work: &mut dyn FnMut() -> Outcome, iterations: u32) -> Outcome<f64> {
-    let start = ThreadTime::now();
-    for _ in 0..iterations {
-        work()?;
-    }
-    Ok(start.elapsed().as_secs_f64() * 1e9 / f64::from(iterations))
-}
-
-/// Allocations of one iteration, the median of several.
-fn allocations(work: &mut dyn FnMut() -> Outcome) -> Outcome<f64> {
-    let counts: Vec<f64> = (0..9)
-        .map(|_| {
-            let mut outcome = Ok(());
-            let counted = allocation_counter::measure(|| outcome = work());
-            // Far below the 2⁵³ that a float counts exactly.
-            outcome.map(|()| counted.count_total as f64)
-        })
-        .collect::<Outcome<_>>()?;
-    Ok(median(counts.into_iter()))
-}
-
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }

@@ -297,6 +297,13 @@ impl Claims {
         self.subject.as_deref()
     }
 
+    /// The subject, to be written anew where the claims are used again for another token. What is
+    /// written into it takes the place of the text that was there, and needs no allocation once it
+    /// is large enough.
+    pub fn subject_mut(&mut self) -> &mut String {
+        self.subject.get_or_insert_default()
+    }
+
     /// The audiences, in the order in which they were added.
     #[must_use]
     pub fn audiences(&self) -> &[String] {
@@ -315,10 +322,22 @@ impl Claims {
         self.authorized_party.as_deref()
     }
 
+    /// Whether the person's address was verified, where there is one.
+    #[must_use]
+    pub const fn email_verified(&self) -> Option<bool> {
+        self.email_verified
+    }
+
     /// The names of the private claims, in the order in which they were added; characters that
     /// JSON escapes are shown escaped.
     pub fn private_names(&self) -> impl Iterator<Item = &str> {
         self.private.names()
+    }
+
+    /// The JSON of a private claim, as it stands in the token.
+    #[must_use]
+    pub fn private_claim(&self, name: &str) -> Option<&str> {
+        self.private.value(name)
     }
 }
 
@@ -389,10 +408,12 @@ pub enum ClaimsError {
         /// The issuer's longest.
         longest: Duration,
     },
-    /// The token would be longer than 65,536 characters.
+    /// The token would be longer than 65,536 characters, or than its relying party reads.
     TooLarge {
         /// Its length in characters.
         len: usize,
+        /// The longest that it may be.
+        longest: usize,
     },
     /// The token would expire after the year 9999.
     Overflow,
@@ -446,9 +467,9 @@ impl fmt::Display for ClaimsError {
                 lifetime.as_secs(),
                 longest.as_secs()
             ),
-            Self::TooLarge { len } => write!(
+            Self::TooLarge { len, longest } => write!(
                 f,
-                "the token would have {len} characters, more than 65536; AWS takes 20000"
+                "the token would have {len} characters, more than the {longest} that are read; put less into it"
             ),
             Self::Overflow => f.write_str("the token would expire after the year 9999"),
             Self::NeverValid {

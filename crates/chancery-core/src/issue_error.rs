@@ -3,10 +3,12 @@
 use std::fmt;
 
 use crate::algorithm::Algorithm;
+use crate::algorithm_set::AlgorithmSet;
 use crate::claims::ClaimsError;
 use crate::jwk::JsonError;
 use crate::sign_error::SignError;
 use crate::time::UnixTime;
+use crate::token_policy::PolicyError;
 
 /// Why no token was issued.
 #[derive(Debug)]
@@ -19,6 +21,23 @@ pub enum IssueError {
         /// The algorithm.
         algorithm: Algorithm,
     },
+    /// The claims ask for an algorithm that the issuer's token policy does not accept.
+    AlgorithmNotAccepted {
+        /// The algorithm.
+        algorithm: Algorithm,
+        /// Those that are accepted.
+        accepted: AlgorithmSet,
+    },
+    /// The issuer has no key that signs at this moment with an algorithm which its token policy
+    /// accepts.
+    NoAcceptedKey {
+        /// The algorithms that are accepted.
+        accepted: AlgorithmSet,
+        /// The moment.
+        now: UnixTime,
+    },
+    /// The issuer's token policy refused the token.
+    Policy(PolicyError),
     /// The key set has no key of the algorithm that signs at this moment.
     NoActiveKey {
         /// The algorithm.
@@ -46,6 +65,12 @@ impl From<ClaimsError> for IssueError {
     }
 }
 
+impl From<PolicyError> for IssueError {
+    fn from(error: PolicyError) -> Self {
+        Self::Policy(error)
+    }
+}
+
 impl From<SignError> for IssueError {
     fn from(error: SignError) -> Self {
         Self::Sign(error)
@@ -60,6 +85,18 @@ impl fmt::Display for IssueError {
                 f,
                 "this issuer does not publish {algorithm} keys; add it to IssuerBuilder::algorithms or ask for another"
             ),
+            Self::AlgorithmNotAccepted {
+                algorithm,
+                accepted,
+            } => write!(
+                f,
+                "the token's relying parties do not accept {algorithm}, which the claims ask for, but {accepted}; leave the choice to the issuer"
+            ),
+            Self::NoAcceptedKey { accepted, now } => write!(
+                f,
+                "this issuer has no active key at {now} for {accepted}, which is what the token's relying parties accept; add one to the key set and to IssuerBuilder::algorithms"
+            ),
+            Self::Policy(error) => error.fmt(f),
             Self::NoActiveKey { algorithm, now } => write!(
                 f,
                 "no {algorithm} key of the set is active at {now}; check the keys' schedules and the clock"
@@ -79,6 +116,7 @@ impl std::error::Error for IssueError {
         match self {
             Self::Sign(error) => error.source(),
             Self::Random(error) => error.source(),
+            Self::Policy(error) => error.source(),
             _ => None,
         }
     }

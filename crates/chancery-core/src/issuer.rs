@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use crate::algorithm::Algorithm;
 use crate::base64url;
@@ -15,6 +16,7 @@ use crate::key_set::{KeySet, Snapshot};
 use crate::payload::{self, Issued, PayloadError};
 use crate::time::{Clock, UnixTime};
 use crate::token::{Token, UnsignedToken};
+use crate::token_policy::{TokenRequest, TokenTerms};
 
 /// The longest token, in characters: the longest that `chancery_software::Verifier` reads, and three
 /// times what AWS does.
@@ -108,6 +110,12 @@ impl Issuer {
         &self.url
     }
 
+    /// The lifetime of a token that asks for none.
+    #[must_use]
+    pub fn default_lifetime(&self) -> Duration {
+        self.settings.default_lifetime
+    }
+
     /// The keys it signs with and publishes.
     #[must_use]
     pub const fn keys(&self) -> &KeySet {
@@ -194,6 +202,10 @@ impl Issuer {
             .observe(now)
             .map_err(|latest| IssueError::ClockWentBack { now, latest })?;
         let lifetime = claims.lifetime.unwrap_or(settings.default_lifetime);
+        let terms = match &settings.token_policy {
+            Some(policy) => policy.terms(&TokenRequest::new(&self.url, claims, lifetime))?,
+            None => TokenTerms::default(),
+        };
         let expires = now.checked_add(lifetime).ok_or(ClaimsError::Overflow)?;
         let issued_at = now.saturating_sub(settings.backdating);
         let not_before = claims.not_before.unwrap_or(issued_at);
@@ -205,7 +217,7 @@ impl Issuer {
         }
 
         let snapshot = self.keys.snapshot();
-        let algorithm = self.algorithm(claims, &snapshot, now)?;
+        let algorithm = self.algorithm(claims, &terms, &snapshot, now)?;
         let key = snapshot
             .active(algorithm, now)
             .ok_or(IssueError::NoActiveKey { algorithm, now })?;
@@ -231,20 +243,45 @@ impl Issuer {
             PayloadError::Random(error) => IssueError::Random(RandomError(error)),
         })?;
         let len = text.len() + 1 + base64url::encoded_len(key.jwk().signature_len());
-        if len > MAX_TOKEN_LEN {
-            return Err(IssueError::Claims(ClaimsError::TooLarge { len }));
+        let longest = terms
+            .longest_token
+            .map_or(MAX_TOKEN_LEN, |len| len.min(MAX_TOKEN_LEN));
+        if len > longest {
+            return Err(IssueError::Claims(ClaimsError::TooLarge { len, longest }));
         }
         Ok(UnsignedToken::new(text, key)?)
     }
 
-    /// The algorithm asked for, the first of the issuer's own, or the set's first that has an active key.
+    /// The algorithm asked for, the fastest that the token policy accepts, the first of the
+    /// issuer's own, or the set's first that has an active key.
     fn algorithm(
         &self,
         claims: &Claims,
+        terms: &TokenTerms,
         snapshot: &Snapshot,
         now: UnixTime,
     ) -> Result<Algorithm, IssueError> {
         let published = self.settings.algorithms.as_deref();
+        if let Some(accepted) = terms.algorithms {
+            match claims.signing_algorithm {
+                None => {
+                    return accepted
+                        .fastest_first()
+                        .filter(|algorithm| {
+                            published.is_none_or(|listed| listed.contains(algorithm))
+                        })
+                        .find(|&algorithm| snapshot.is_active(algorithm, now))
+                        .ok_or(IssueError::NoAcceptedKey { accepted, now });
+                }
+                Some(algorithm) if !accepted.contains(algorithm) => {
+                    return Err(IssueError::AlgorithmNotAccepted {
+                        algorithm,
+                        accepted,
+                    });
+                }
+                Some(_) => {}
+            }
+        }
         let algorithm = claims
             .signing_algorithm
             .or_else(|| published.and_then(|listed| listed.first().copied()))

@@ -11,6 +11,7 @@ use crate::issuer_url::IssuerUrl;
 use crate::key_set::KeySet;
 use crate::provider_metadata::ProviderMetadata;
 use crate::time::{Clock, SystemClock};
+use crate::token_policy::TokenPolicy;
 use crate::token_type::TokenType;
 
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(15 * 60);
@@ -81,6 +82,14 @@ impl IssuerBuilder {
     /// parties choke on a family of keys they don't know. By default all keys are published.
     pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
         self.settings.algorithms = Some(algorithms.into_iter().collect());
+        self
+    }
+
+    /// Asks this policy about each token: whether its relying party would take it, and with which
+    /// algorithms. A token for which the policy names algorithms, and its claims none, is signed
+    /// with the fastest of them that the issuer has an active key of.
+    pub fn token_policy(mut self, policy: Arc<dyn TokenPolicy>) -> Self {
+        self.settings.token_policy = Some(policy);
         self
     }
 
@@ -181,6 +190,7 @@ pub(crate) struct Settings {
     pub(crate) audiences: Option<Vec<String>>,
     pub(crate) several_audiences: bool,
     pub(crate) algorithms: Option<Vec<Algorithm>>,
+    pub(crate) token_policy: Option<Arc<dyn TokenPolicy>>,
     pub(crate) metadata: ProviderMetadata,
     pub(crate) max_age: Duration,
     pub(crate) jwks_content_type: &'static str,
@@ -196,6 +206,7 @@ impl Default for Settings {
             audiences: None,
             several_audiences: false,
             algorithms: None,
+            token_policy: None,
             metadata: ProviderMetadata::new(),
             max_age: MAX_AGE,
             jwks_content_type: "application/json",

@@ -302,8 +302,13 @@ impl Snapshot {
         let mut algorithms = self.entries.iter().map(|entry| entry.jwk.algorithm());
         let first = algorithms.clone().next();
         algorithms
-            .find(|&algorithm| self.active_index(algorithm, now).is_some())
+            .find(|&algorithm| self.is_active(algorithm, now))
             .or(first)
+    }
+
+    /// Whether a key signs with this algorithm now.
+    pub(crate) fn is_active(&self, algorithm: Algorithm, now: UnixTime) -> bool {
+        self.active_index(algorithm, now).is_some()
     }
 
     /// The key that signs with this algorithm now.

@@ -8,6 +8,7 @@
 //! Services link the facade, the crate `chancery`, whose documentation shows the whole job.
 
 mod algorithm;
+mod algorithm_set;
 mod base64url;
 mod claims;
 mod document;
@@ -29,9 +30,11 @@ mod signer;
 mod time;
 mod token;
 mod token_id;
+mod token_policy;
 mod token_type;
 
 pub use crate::algorithm::{Algorithm, Curve, Digest, HashAlgorithm, KeyType, UnknownAlgorithm};
+pub use crate::algorithm_set::AlgorithmSet;
 pub use crate::claims::{Claims, ClaimsError};
 pub use crate::document::Document;
 pub use crate::issue_error::{DocumentError, IssueError, RandomError};
@@ -49,4 +52,5 @@ pub use crate::signature::{DerError, Signature, SignatureError};
 pub use crate::signer::{Signer, SigningInput};
 pub use crate::time::{Clock, SystemClock, UnixTime, UnixTimeError};
 pub use crate::token::{Token, UnsignedToken};
+pub use crate::token_policy::{PolicyError, TokenPolicy, TokenRequest, TokenTerms};
 pub use crate::token_type::TokenType;

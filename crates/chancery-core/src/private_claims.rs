@@ -58,6 +58,20 @@ impl PrivateClaims {
             .filter_map(|range| std::str::from_utf8(&self.json[range.clone()]).ok())
     }
 
+    /// The JSON of one claim's value; the name is the one that JSON escapes.
+    pub(crate) fn value(&self, name: &str) -> Option<&str> {
+        let index = self.names.iter().position(|range| {
+            range.len() == name.len() && self.json[range.clone()] == *name.as_bytes()
+        })?;
+        // A value stands between `":` after its name and `,"` before the next one.
+        let start = self.names[index].end + 2;
+        let end = match self.names.get(index + 1) {
+            Some(next) => next.start - 2,
+            None => self.json.len(),
+        };
+        std::str::from_utf8(&self.json[start..end]).ok()
+    }
+
     /// Adds one claim.
     pub(crate) fn insert<T>(&mut self, name: &str, value: &T) -> Result<(), PrivateClaimError>
     where

@@ -7,10 +7,11 @@ use crate::command;
 use crate::needs::{self, OPENSSL_HEADERS, SOFTHSM};
 use crate::workspace::Workspace;
 
-/// The paired harness: the raw signature and the whole token, interleaved.
-pub(crate) fn overhead(workspace: &Workspace, arguments: &[OsString]) -> Result {
+/// A harness of our own: `overhead`, the raw signature and the whole token, interleaved; or
+/// `federation`, what is done beside them.
+pub(crate) fn binary(workspace: &Workspace, name: &str, arguments: &[OsString]) -> Result {
     let mut cargo = workspace.cargo(&["run", "--release", "--package", "chancery-benches"]);
-    cargo.args(["--bin", "overhead", "--all-features", "--"]);
+    cargo.args(["--bin", name, "--all-features", "--"]);
     command::run(cargo.args(arguments))
 }
 

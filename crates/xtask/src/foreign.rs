@@ -1,4 +1,4 @@
-//! Verifiers in other languages, installed under the target folder.
+//! Verifiers and evaluators in other languages, installed under the target folder.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,9 +11,9 @@ use crate::workspace::Workspace;
 /// What the tests are told through the environment.
 #[derive(Debug)]
 pub(crate) struct Foreign {
-    /// `CHANCERY_FOREIGN_PYTHON`: a Python that has PyJWT.
+    /// `CHANCERY_FOREIGN_PYTHON`: a Python that has PyJWT, boto3, moto and cfn-lint.
     pub(crate) python: PathBuf,
-    /// `CHANCERY_FOREIGN_NODE`: a folder with `verify.mjs` and the jose that it imports.
+    /// `CHANCERY_FOREIGN_NODE`: a folder with `evaluate.mjs`, `verify.mjs` and what they import.
     pub(crate) node: PathBuf,
 }
 
@@ -31,7 +31,7 @@ fn python(workspace: &Workspace) -> Result<PathBuf> {
     let python = folder.join("bin/python");
     let pins = workspace.path("tests/foreign/requirements.txt");
     // An upgrade of the system's Python leaves an environment that no longer starts.
-    if probe(&python, &["-c", "import cryptography, jwt"]).is_none() {
+    if probe(&python, &["-c", "import cfnlint, cryptography, jwt, moto"]).is_none() {
         remove(&folder)?;
     }
     once(&folder, &pins, || {
@@ -68,6 +68,7 @@ fn node(workspace: &Workspace) -> Result<PathBuf> {
             .current_dir(&folder))
     })?;
     // An import looks for its package in the folders above the script.
+    copy("evaluate.mjs", &source, &folder)?;
     copy("verify.mjs", &source, &folder)?;
     Ok(folder)
 }

@@ -250,7 +250,8 @@ fn a_token_longer_than_verifiers_read_is_refused() {
         let claims = Claims::new("a".repeat(length)).with_audience("aud");
         match issuer.issue(&claims) {
             Ok(token) => assert!(fits && token.as_str().len() <= 65_536),
-            Err(IssueError::Claims(ClaimsError::TooLarge { len })) => {
+            Err(IssueError::Claims(ClaimsError::TooLarge { len, longest })) => {
+                assert_eq!(longest, 65_536);
                 assert!(!fits && len > 65_536);
             }
             Err(error) => panic!("{error}"),

@@ -22,4 +22,5 @@ mod redaction;
 mod signature;
 mod support;
 mod thread_safety;
+mod token_policy;
 mod tokens;

@@ -1,0 +1,1 @@
+az ad app federated-credential create --id '00000000-1111-2222-3333-444444444444' --parameters '{"name":"job-42","issuer":"https://id.example.com/it'\''s/$HOME/","subject":"it'\''s \"quoted\" \\ $HOME ${x} %{y} `id` +?\n# stra\u00dfe +","audiences":["api://AzureADTokenExchange"]}'
