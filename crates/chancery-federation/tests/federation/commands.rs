@@ -3,7 +3,6 @@
 #![cfg(unix)]
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -32,11 +31,18 @@ impl Stubs {
         let name = format!("chancery-stubs-{}-{number}", std::process::id());
         let folder = std::env::temp_dir().join(name);
         fs::create_dir_all(&folder).unwrap();
-        for program in ["aws", "az", "gcloud", "mc", "vault", "bao"] {
-            let path = folder.join(program);
-            fs::write(&path, STUB).unwrap();
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
-        }
+        // By a process of its own: a file that this one has open for writing, which a fork of another
+        // test's may hold for a moment, cannot be run.
+        let write = r#"for program in aws az gcloud mc vault bao; do
+            printf '%s' "$2" > "$1/$program" && chmod 700 "$1/$program" || exit 1
+        done"#;
+        let written = Command::new("sh")
+            .args(["-c", write, "sh"])
+            .arg(&folder)
+            .arg(STUB)
+            .status()
+            .unwrap();
+        assert!(written.success());
         Self(folder)
     }
 
