@@ -1,8 +1,10 @@
 //! `cargo xtask test`.
 
 use std::env;
+use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::Result;
 use crate::command;
@@ -106,12 +108,19 @@ fn vectors() -> Result<Option<PathBuf>> {
 
 /// Packages every published crate and builds it from its package, as crates.io would see it.
 fn package(workspace: &Workspace) -> Result {
+    // Cargo keeps what it has unpacked under the name of the folder and the version, and would
+    // build the packages of an earlier run with the same name.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos();
+    let folder = workspace.target().join(format!("packages-{now}"));
     let mut cargo = workspace.cargo(&["package"]);
+    cargo.arg("--target-dir").arg(&folder);
     for package in workspace.published()? {
         cargo.args(["--package", &package]);
     }
     if env::var_os("CI").is_none() {
         cargo.arg("--allow-dirty");
     }
-    command::run(&mut cargo)
+    let packaged = command::run(&mut cargo);
+    fs::remove_dir_all(&folder)?;
+    packaged
 }
