@@ -56,6 +56,8 @@ fn a_module_that_is_missing_is_named() {
     assert!(error.to_string().contains("/nowhere/module.so"), "{error}");
     let builder = Token::builder("/nowhere/module.so").label("issuer");
     let error = builder.pin(Pin::new("1234")).open();
-    let error = error.and_then(|token| next_key(&token, "next")).unwrap_err();
+    let error = error
+        .and_then(|token| next_key(&token, "next"))
+        .unwrap_err();
     assert!(matches!(error, Pkcs11Error::ModuleNotFound { .. }));
 }
