@@ -20,12 +20,13 @@ pub fn session_tags(data: &[u8]) {
         assert!(read.is_err());
         return;
     };
-    // A value that `serde_json` keeps one of two members of is another one in the token.
+    // Of two members of one name, which are refused, `serde_json` keeps one for the token.
+    let kept = SessionTags::from_json(&value.to_string());
     if let Ok(claims) = Claims::new("job:42")
         .with_audience("aws")
         .with_private_claim(SessionTags::CLAIM, &value)
     {
-        assert_eq!(passes(&claims), read.is_ok(), "{text}");
+        assert_eq!(passes(&claims), kept.is_ok(), "{text}");
     }
     let Ok(tags) = read else { return };
     assert!(tags.len() <= 50);
