@@ -147,7 +147,8 @@ pub mod software {
 #[cfg(any(feature = "pkcs11", feature = "yubihsm"))]
 pub mod hsm {
     pub use chancery_hsm::{
-        Device, DeviceError, DeviceErrorKind, Event, Health, HsmOptions, HsmSigner, Session, State,
+        Device, DeviceError, DeviceErrorKind, Event, Health, HsmOptions, HsmSigner, Secret,
+        SecretError, Session, State,
     };
 }
 

@@ -81,8 +81,8 @@ impl HsmOptions {
     }
 
     /// Sets what is called with each [`Event`]. It runs on the signer's threads, or on that of a
-    /// caller who is refused, and holds up the one that it runs on, so it should return at once;
-    /// it must not sign. Deadlines are kept even if it hangs. A panic of it is swallowed. Should it panic, the signer goes on.
+    /// caller who is refused, and holds up the one that it runs on, so it should return at once, and
+    /// not sign. Others' deadlines are kept even if it hangs; should it panic, the signer goes on.
     #[must_use]
     pub fn on_event(mut self, hook: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
         self.hook = Some(Box::new(hook));

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use chancery_core::{Algorithm, KeyType, SignError};
 use chancery_hsm::{DeviceError, DeviceErrorKind};
 
+use crate::PinError;
 use crate::module_error::ModuleError;
-use crate::pin::PinError;
 use crate::public_half::UnusableKey;
 
 /// Why a token, a key or a signer could not be opened, or a key made or destroyed.

@@ -10,10 +10,10 @@ use cryptoki::session::{SessionState, UserType};
 use cryptoki::slot::Slot;
 use cryptoki::types::AuthPin;
 
+use crate::Pin;
 use crate::error::Pkcs11Error;
 use crate::module::{Access, Module, ModuleSession};
 use crate::module_error::ModuleError;
-use crate::pin::Pin;
 use crate::sync::{Mutex, lock};
 
 /// The logins to a module's tokens.

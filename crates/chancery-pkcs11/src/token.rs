@@ -7,11 +7,11 @@ use std::sync::Arc;
 use chancery_core::PublicKey;
 use chancery_hsm::{HsmOptions, HsmSigner};
 
+use crate::Pin;
 use crate::error::Pkcs11Error;
 use crate::key_object::{KeyObject, KeySelector, describe_private_keys, private_keys};
 use crate::key_session::{Which, prove_any};
 use crate::module::{Access, Module, ModuleSession};
-use crate::pin::Pin;
 use crate::public_half::UnusableKey;
 use crate::selector::{FoundToken, TokenSelector};
 use crate::signer_builder::SignerBuilder;

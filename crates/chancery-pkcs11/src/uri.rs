@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
+use crate::Pin;
 use crate::error::Pkcs11Error;
 use crate::percent::{self, Component};
-use crate::pin::Pin;
 use crate::selector::TokenSelector;
 
 /// A PKCS#11 URI (RFC 7512): a token, a key on it, the module and the PIN that it is reached with.
@@ -112,7 +112,7 @@ impl Pkcs11Uri {
         }
         self.pin_value
             .as_ref()
-            .map(|pin| Pin::shared(Arc::clone(pin)))
+            .map(|pin| Pin::from(Arc::clone(pin)))
     }
 
     pub(crate) const fn token(&self) -> &TokenSelector {

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use yubihsm::authentication::Key;
 
+use crate::Password;
 use crate::connector::Route;
 use crate::error::YubiHsmError;
 use crate::link::Spare;
-use crate::password::Password;
 
 /// The most sessions that one [`YubiHsm`](crate::YubiHsm) takes of the 16 that a device has, so
 /// that others find some left.

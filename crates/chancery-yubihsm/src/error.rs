@@ -6,8 +6,8 @@ use std::fmt;
 use chancery_core::{Algorithm, JwkError, SignError};
 use chancery_hsm::DeviceErrorKind;
 
+use crate::PasswordError;
 use crate::object::{Capability, Domains};
-use crate::password::PasswordError;
 
 /// Why a YubiHSM 2 could not be used. None holds a secret.
 #[derive(Debug)]

@@ -34,15 +34,15 @@ mod error;
 mod key;
 mod link;
 mod object;
-mod password;
 mod signer;
 mod wire;
 mod yubihsm;
 
 pub use access::MOST_SESSIONS;
+/// Where the password of an authentication key comes from, and why there is none.
+pub use chancery_hsm::{Secret as Password, SecretError as PasswordError};
 pub use error::{ConnectorError, DeviceCode, Holder, YubiHsmError};
 pub use key::{NewKey, YubiHsmKey};
 pub use object::{Capability, Domains};
-pub use password::{Password, PasswordError};
 pub use signer::SignerBuilder;
 pub use yubihsm::YubiHsm;

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use chancery_core::Algorithm;
 use chancery_software::PrivateKey;
 
+use crate::Password;
 use crate::access::Access;
 use crate::connector::Route;
 use crate::error::{DeviceCode, Holder, YubiHsmError};
 use crate::key::{self, NewKey, YubiHsmKey};
 use crate::link::Link;
 use crate::object::{self, Capability, Info};
-use crate::password::Password;
 use crate::signer::SignerBuilder;
 use crate::wire;
 

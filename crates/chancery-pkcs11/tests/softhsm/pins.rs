@@ -169,10 +169,12 @@ fn a_pin_that_turns_wrong_latches_all_signers() {
 fn a_pin_that_cannot_be_read_is_told() {
     isolated(|hsm| {
         let open = |pin: Pin| said(hsm.builder().pin(pin).open());
-        assert!(open(Pin::file("/nowhere/pin")).starts_with("the PIN file /nowhere/pin cannot"));
+        assert!(
+            open(Pin::file("/nowhere/pin")).starts_with("the secret's file /nowhere/pin cannot")
+        );
         assert!(open(Pin::environment("CHANCERY_UNSET")).ends_with("is not set"));
         let said = open(Pin::callback(|| Err("the vault is sealed".into())));
-        assert_eq!(said, "the callback gave no PIN: the vault is sealed");
+        assert_eq!(said, "the callback gave no secret: the vault is sealed");
         assert!(open(Pin::new("")).ends_with("is empty"));
         hsm.builder()
             .pin(Pin::callback(|| Ok(PIN.into())))

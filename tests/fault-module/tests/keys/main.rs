@@ -2,6 +2,9 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+use std::thread;
+use std::time::Duration;
+
 use chancery_core::Signer as _;
 use chancery_fault_module::{Effect, Fault, Faults, Function, Injection, SoftHsm, When};
 use chancery_pkcs11::{KeyPair, Pin, Pkcs11Error, Token};
@@ -124,6 +127,10 @@ fn an_error_about_an_object_restarts_nothing() {
         let (faults, token) = open();
         let key = token.generate(KeyPair::P256, "key", None).unwrap();
         let signer = token.signer().label("key").open().unwrap();
+        // A worker that is still opening its session would meet the fault instead of the listing.
+        while signer.health().sessions < signer.health().workers {
+            thread::sleep(Duration::from_millis(1));
+        }
         for (code, is_repeated) in [
             (CKR_GENERAL_ERROR, false),
             (CKR_SESSION_HANDLE_INVALID, true),
