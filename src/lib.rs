@@ -125,6 +125,9 @@ pub use chancery_core::{
     UnsignedToken,
 };
 
+/// The rotation of keys: the manifest, its rules and its plan.
+pub use chancery_core::rotation;
+
 /// Relying parties, subjects, trust policies and a local STS.
 #[cfg(feature = "federation")]
 pub use chancery_federation as federation;

@@ -4,6 +4,7 @@
 //! - [`Issuer`] mints a [`Token`] from [`Claims`] and renders the discovery and JWKS [`Document`]s.
 //! - [`KeySet`] holds the keys and the times at which each is published and signs.
 //! - [`Signer`] is what a key backend implements; [`Jwk`] is the public half it publishes.
+//! - [`rotation`] replaces keys over the years so that no relying party notices.
 //!
 //! Services link the facade, the crate `chancery`, whose documentation shows the whole job.
 
@@ -24,6 +25,7 @@ mod pending_signature;
 mod private_claims;
 mod provider_metadata;
 mod public_key;
+pub mod rotation;
 mod sign_error;
 mod signature;
 mod signer;
