@@ -117,7 +117,7 @@
 pub use chancery_core::{
     Algorithm, AlgorithmSet, Claims, ClaimsError, Clock, Curve, DerError, Digest, Document,
     DocumentError, HashAlgorithm, IssueError, Issuer, IssuerBuilder, IssuerError, IssuerUrl,
-    IssuerUrlError, JsonError, Jwk, JwkError, JwkSet, KeySet, KeySetError, KeyType,
+    IssuerUrlError, JsonError, Jwk, JwkError, JwkSet, KeySet, KeySetError, KeyType, Lease, Limits,
     PendingSignature, PolicyError, PrivateClaimError, ProviderMetadata, ProviderMetadataError,
     PublicKey, PublicKeyError, RandomError, Schedule, ScheduledKey, SignError, SignErrorKind,
     Signature, SignatureCompleter, SignatureError, Signer, SigningInput, SystemClock, Token,

@@ -1,6 +1,7 @@
 //! Why an issuer issued no token or had no document.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::algorithm::Algorithm;
 use crate::algorithm_set::AlgorithmSet;
@@ -45,8 +46,29 @@ pub enum IssueError {
         /// The moment.
         now: UnixTime,
     },
-    /// The clock went back by more than a minute since the last token. Keys that were stopped might
-    /// sign again, so none does.
+    /// The keys follow a manifest that has not announced any yet.
+    NoKey {
+        /// The moment.
+        now: UnixTime,
+    },
+    /// The keys follow a manifest, and their lease ran out: it could not be read for too long, so
+    /// that keys may have been stopped or revoked since. The epoch means that it never was.
+    LeaseExpired {
+        /// The moment.
+        now: UnixTime,
+        /// When the lease ran out.
+        valid_until: UnixTime,
+    },
+    /// The token would live longer than the manifest that the keys follow keeps them published for.
+    OutlivesKeys {
+        /// The token's lifetime.
+        lifetime: Duration,
+        /// The longest lifetime.
+        longest: Duration,
+    },
+    /// The clock went back by more than a minute since the last token, or by more than twice its
+    /// error where the keys follow a manifest. Keys that were stopped might sign again, so none
+    /// does.
     ClockWentBack {
         /// What the clock says.
         now: UnixTime,
@@ -101,10 +123,18 @@ impl fmt::Display for IssueError {
                 f,
                 "no {algorithm} key of the set is active at {now}; check the keys' schedules and the clock"
             ),
-            Self::ClockWentBack { now, latest } => write!(
+            Self::NoKey { now } => write!(
                 f,
-                "the clock went back from {latest} to {now}; set it right, or restart the service if it is right now"
+                "the key manifest that this issuer follows has announced no key at {now}; look at the status of the keeper, which makes the first"
             ),
+            Self::LeaseExpired { now, valid_until } => lease_expired(f, *now, *valid_until),
+            Self::OutlivesKeys { lifetime, longest } => write!(
+                f,
+                "a lifetime of {} s exceeds the {} s that keys stay published for after they have stopped; ask for less, or raise the longest lifetime in the rotation policy",
+                lifetime.as_secs(),
+                longest.as_secs()
+            ),
+            Self::ClockWentBack { now, latest } => clock_went_back(f, *now, *latest),
             Self::Random(error) => error.fmt(f),
             Self::Sign(error) => error.fmt(f),
         }
@@ -143,6 +173,23 @@ pub enum DocumentError {
         /// The moment.
         now: UnixTime,
     },
+    /// The keys follow a manifest, and their lease ran out: it could not be read for too long, so
+    /// that the document may lack a key that other replicas sign with. The epoch means that it never
+    /// was.
+    LeaseExpired {
+        /// The moment.
+        now: UnixTime,
+        /// When the lease ran out.
+        valid_until: UnixTime,
+    },
+    /// The keys follow a manifest, and the clock went back by more than twice its error, so that the
+    /// document could be one of the past.
+    ClockWentBack {
+        /// What the clock says.
+        now: UnixTime,
+        /// What it has said before.
+        latest: UnixTime,
+    },
     /// The document could not be written.
     Json(JsonError),
 }
@@ -154,9 +201,30 @@ impl fmt::Display for DocumentError {
                 f,
                 "no key of this issuer is published at {now}; check the keys' schedules, the issuer's algorithms and the clock"
             ),
+            Self::LeaseExpired { now, valid_until } => lease_expired(f, *now, *valid_until),
+            Self::ClockWentBack { now, latest } => clock_went_back(f, *now, *latest),
             Self::Json(error) => write!(f, "the document could not be written: {error}"),
         }
     }
 }
 
 impl std::error::Error for DocumentError {}
+
+fn lease_expired(f: &mut fmt::Formatter<'_>, now: UnixTime, valid_until: UnixTime) -> fmt::Result {
+    if valid_until == UnixTime::EPOCH {
+        return f.write_str(
+            "the key manifest that this issuer follows has not been read yet; is its store reachable?",
+        );
+    }
+    write!(
+        f,
+        "the lease of this issuer's keys ran out at {valid_until} and it is {now}: their manifest could not be read since, and keys may have changed; make its store reachable, and the issuer recovers by itself"
+    )
+}
+
+fn clock_went_back(f: &mut fmt::Formatter<'_>, now: UnixTime, latest: UnixTime) -> fmt::Result {
+    write!(
+        f,
+        "the clock went back from {latest} to {now}; set it right, or restart the service if it is right now"
+    )
+}

@@ -13,6 +13,7 @@ use crate::issuer_builder::{IssuerBuilder, Settings};
 use crate::issuer_url::IssuerUrl;
 use crate::jwk::JsonError;
 use crate::key_set::{KeySet, Snapshot};
+use crate::lease::Lease;
 use crate::payload::{self, Issued, PayloadError};
 use crate::time::{Clock, UnixTime};
 use crate::token::{Token, UnsignedToken};
@@ -40,6 +41,8 @@ pub struct Issuer {
 struct Documents {
     /// The generation of the snapshot. The snapshot itself would keep replaced signers alive.
     generation: u64,
+    /// While it is valid, where the keys follow a manifest.
+    lease: Option<Lease>,
     /// From this moment on, and up to the other, these keys are published, and those of them sign.
     valid_from: Option<UnixTime>,
     valid_until: Option<UnixTime>,
@@ -165,7 +168,7 @@ impl Issuer {
     /// The discovery document (OpenID Connect Discovery 1.0 §4).
     ///
     /// # Errors
-    /// [`DocumentError`] when no key is published at this moment.
+    /// [`DocumentError`] when no key is published at this moment, or the lease of the keys ran out.
     pub fn discovery(&self) -> Result<Document, DocumentError> {
         self.with_documents(|documents| documents.discovery.clone())
     }
@@ -173,7 +176,7 @@ impl Issuer {
     /// The JWKS (RFC 7517 §5): the key that signs by default first.
     ///
     /// # Errors
-    /// [`DocumentError`] when no key is published at this moment.
+    /// [`DocumentError`] when no key is published at this moment, or the lease of the keys ran out.
     pub fn jwks(&self) -> Result<Document, DocumentError> {
         self.with_documents(|documents| documents.jwks.clone())
     }
@@ -183,7 +186,9 @@ impl Issuer {
     /// means that the path is none of this issuer's.
     ///
     /// # Errors
-    /// [`DocumentError`] when no key is published at this moment; answer with status 503.
+    /// [`DocumentError`] when no key is published at this moment, or the lease of the keys ran out;
+    /// answer with status 503 (RFC 9110 §15.6.4). Never serve an earlier document instead: it may
+    /// lack the key of another replica's tokens.
     pub fn document(&self, path: &str) -> Result<Option<Document>, DocumentError> {
         let document = |documents: &Documents| documents.at(path).cloned();
         match self.with_current_documents(document) {
@@ -198,10 +203,15 @@ impl Issuer {
         let settings = &*self.settings;
         settings.check(claims)?;
         let now = settings.clock.now();
-        self.keys
-            .observe(now)
-            .map_err(|latest| IssueError::ClockWentBack { now, latest })?;
+        let snapshot = self.keys.snapshot();
+        let lease = snapshot.lease();
+        self.keys.check(lease, now)?;
         let lifetime = claims.lifetime.unwrap_or(settings.default_lifetime);
+        if let Some(longest) = lease.map(Lease::longest_lifetime)
+            && lifetime > longest
+        {
+            return Err(IssueError::OutlivesKeys { lifetime, longest });
+        }
         let terms = match &settings.token_policy {
             Some(policy) => policy.terms(&TokenRequest::new(&self.url, claims, lifetime))?,
             None => TokenTerms::default(),
@@ -216,7 +226,6 @@ impl Issuer {
             }));
         }
 
-        let snapshot = self.keys.snapshot();
         let algorithm = self.algorithm(claims, &terms, &snapshot, now)?;
         let key = snapshot
             .active(algorithm, now)
@@ -286,8 +295,7 @@ impl Issuer {
             .signing_algorithm
             .or_else(|| published.and_then(|listed| listed.first().copied()))
             .or_else(|| snapshot.default_algorithm(now))
-            // A snapshot has at least one key, so this default is never taken.
-            .unwrap_or(Algorithm::Rs256);
+            .ok_or(IssueError::NoKey { now })?;
         // A key of an algorithm that this issuer does not publish must not sign for it.
         if published.is_some_and(|listed| !listed.contains(&algorithm)) {
             return Err(IssueError::AlgorithmNotPublished { algorithm });
@@ -322,7 +330,12 @@ impl Issuer {
         if let Some(found) = self.with_current_documents(&look) {
             return Ok(found);
         }
-        let documents = self.render(&self.keys.snapshot(), self.settings.clock.now())?;
+        let now = self.settings.clock.now();
+        let snapshot = self.keys.snapshot();
+        if let Some(lease) = snapshot.lease() {
+            self.keys.check(Some(lease), now)?;
+        }
+        let documents = self.render(&snapshot, now)?;
         let found = look(&documents);
         *self
             .documents
@@ -363,24 +376,23 @@ impl Issuer {
         let jwks_json = serde_json::to_vec(&jwks)
             .map_err(|error| DocumentError::Json(JsonError(error.to_string())))?;
         let (valid_from, valid_until) = snapshot.changes_around(now);
+        let max_age = snapshot.lease().map_or(settings.max_age, |lease| {
+            settings.max_age.min(lease.max_age())
+        });
         Ok(Documents {
             valid_from,
             valid_until,
             generation: snapshot.generation(),
+            lease: snapshot.lease().cloned(),
             other_paths: [self.url.metadata_path(), self.url.inserted_discovery_path()],
             serves_jwks: self.serves_jwks(),
             discovery: Document::new(
                 self.url.discovery_path(),
                 "application/json",
-                settings.max_age,
+                max_age,
                 settings.metadata.render(&self.url, &jwks_uri, &algorithms),
             ),
-            jwks: Document::new(
-                jwks_path,
-                settings.jwks_content_type,
-                settings.max_age,
-                jwks_json,
-            ),
+            jwks: Document::new(jwks_path, settings.jwks_content_type, max_age, jwks_json),
         })
     }
 }
@@ -396,15 +408,19 @@ impl fmt::Debug for Issuer {
 
 impl Documents {
     fn are_current(&self, keys: &KeySet, clock: &dyn Clock) -> bool {
-        keys.is_current(self.generation) && self.are_valid(clock)
-    }
-
-    fn are_valid(&self, clock: &dyn Clock) -> bool {
+        if !keys.is_current(self.generation) {
+            return false;
+        }
         // Keys that never change need no look at the clock.
-        if self.valid_from.is_none() && self.valid_until.is_none() {
+        if self.lease.is_none() && self.valid_from.is_none() && self.valid_until.is_none() {
             return true;
         }
         let now = clock.now();
+        if let Some(lease) = &self.lease
+            && keys.check(Some(lease), now).is_err()
+        {
+            return false;
+        }
         self.valid_from.is_none_or(|from| from <= now)
             && self.valid_until.is_none_or(|until| now < until)
     }

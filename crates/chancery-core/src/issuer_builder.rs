@@ -49,7 +49,8 @@ impl IssuerBuilder {
     /// is refused, never cut.
     ///
     /// Clouds cannot revoke a token, and a key must stay published as long as this after it has
-    /// stopped signing.
+    /// stopped signing. So the manifest that a key set follows has its own longest, and a token must
+    /// keep to both.
     pub fn longest_lifetime(mut self, lifetime: Duration) -> Self {
         self.settings.longest_lifetime = lifetime;
         self
@@ -107,7 +108,11 @@ impl IssuerBuilder {
     }
 
     /// How long relying parties may cache the documents (`max-age`), in whole seconds; 5 minutes by
-    /// default. A new key must be announced longer than this before it signs.
+    /// default. A new key must be announced longer than this before it signs. So a key set that
+    /// follows a manifest brings the longest that this was planned for ([`Limits::max_age`]), which
+    /// is served where it is shorter.
+    ///
+    /// [`Limits::max_age`]: crate::Limits::max_age
     pub fn max_age(mut self, max_age: Duration) -> Self {
         self.settings.max_age = max_age;
         self

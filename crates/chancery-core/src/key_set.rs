@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::algorithm::Algorithm;
 use crate::base64url;
 use crate::jwk::{Jwk, JwkError, JwkSet};
+use crate::lease::{Lapse, Lease, Limits};
 use crate::sign_error::{SignError, SignErrorKind};
 use crate::signer::Signer;
 use crate::time::UnixTime;
@@ -17,7 +18,8 @@ use crate::token_type::TokenType;
 /// The most keys a set may hold: AWS reads no more than 100 of a family.
 const MAX_KEYS: usize = 100;
 
-/// How far the clock may go back, as it does when it is set right in small steps.
+/// How far the clock may go back, as it does when it is set right in small steps. A set that follows
+/// a manifest has its own tolerance.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 
 /// The keys of an issuer, or of thousands of issuers: which are published when, and which one
@@ -26,6 +28,9 @@ const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 /// A `KeySet` is a handle: its clones see the same keys, and [`KeySet::replace`] changes them for
 /// all at once. A token in the making keeps the keys it began with, so that its `kid` and its
 /// signature cannot come apart.
+///
+/// A set that is kept in step with a key manifest is made by [`KeySet::following`]. Its keys come
+/// with a [`Lease`]: once that has run out, nothing signs and no document is served.
 #[derive(Clone)]
 pub struct KeySet(Arc<Shared>);
 
@@ -48,19 +53,63 @@ impl KeySet {
     /// [`KeySetError`] when there is no key, or more than 100, a `kid` is there twice, a key
     /// has two algorithms, or the times of a key are out of order.
     pub fn new(keys: Vec<ScheduledKey>) -> Result<Self, KeySetError> {
-        Ok(Self(Arc::new(Shared {
-            current: RwLock::new(Arc::new(Snapshot::new(keys)?)),
-            generation: AtomicU64::new(0),
-            latest: AtomicU64::new(0),
-        })))
+        if keys.is_empty() {
+            return Err(KeySetError::Empty);
+        }
+        Ok(Self::of(Snapshot::new(keys, None)?))
     }
 
-    /// Replaces the keys for every issuer that uses this set, at once.
+    /// Makes a set that follows a key manifest, which has yet to be read: until the first
+    /// [`KeySet::follow`] nothing signs and no document is served.
+    #[must_use]
+    pub fn following() -> Self {
+        let not_read = Lease::new(Limits {
+            as_of: UnixTime::EPOCH,
+            lease: Duration::ZERO,
+            longest_lifetime: Duration::ZERO,
+            max_age: Duration::ZERO,
+            clock_error: Duration::ZERO,
+        });
+        Self::of(Snapshot {
+            generation: 0,
+            entries: Vec::new(),
+            lease: Some(not_read),
+        })
+    }
+
+    fn of(snapshot: Snapshot) -> Self {
+        Self(Arc::new(Shared {
+            current: RwLock::new(Arc::new(snapshot)),
+            generation: AtomicU64::new(0),
+            latest: AtomicU64::new(0),
+        }))
+    }
+
+    /// Replaces the keys for every issuer that uses this set, at once. They have no lease.
     ///
     /// # Errors
     /// [`KeySetError`], as for [`KeySet::new`]; the old keys then stay.
     pub fn replace(&self, keys: Vec<ScheduledKey>) -> Result<(), KeySetError> {
-        let mut snapshot = Snapshot::new(keys)?;
+        if keys.is_empty() {
+            return Err(KeySetError::Empty);
+        }
+        self.swap(Snapshot::new(keys, None)?);
+        Ok(())
+    }
+
+    /// Replaces the keys, for every issuer that uses this set and at once, by those of a manifest
+    /// that was just read, and gives their lease. There may be none, as long as the manifest has
+    /// announced none.
+    ///
+    /// # Errors
+    /// [`KeySetError`], as for [`KeySet::new`]; the old keys and their lease then stay.
+    pub fn follow(&self, keys: Vec<ScheduledKey>, limits: Limits) -> Result<Lease, KeySetError> {
+        let lease = Lease::new(limits);
+        self.swap(Snapshot::new(keys, Some(lease.clone()))?);
+        Ok(lease)
+    }
+
+    fn swap(&self, mut snapshot: Snapshot) {
         let mut current = self
             .0
             .current
@@ -74,24 +123,33 @@ impl KeySet {
         drop(current);
         // Not under the lock: a signer may take its time to shut down.
         drop(replaced);
-        Ok(())
     }
 
-    /// The public keys published at a moment, in the order of the set.
+    /// The public keys published at a moment, in the order of the set, whether or not a lease has
+    /// run out.
     #[must_use]
     pub fn published(&self, now: UnixTime) -> Vec<Jwk> {
         self.snapshot().published(now, None).cloned().collect()
     }
 
-    /// Takes note of the time. A clock that went back by more than [`CLOCK_TOLERANCE`] could make
-    /// keys sign that have been stopped; the error is the moment it has reached before.
-    pub(crate) fn observe(&self, now: UnixTime) -> Result<(), UnixTime> {
+    /// Whether keys with this lease, or with none, may be relied on now. Takes note of the time.
+    pub(crate) fn check(&self, lease: Option<&Lease>, now: UnixTime) -> Result<(), Lapse> {
+        let tolerance = lease.map_or(CLOCK_TOLERANCE, Lease::clock_tolerance);
+        self.observe(now, tolerance)?;
+        lease.map_or(Ok(()), |lease| lease.check(now))
+    }
+
+    /// Takes note of the time. A clock that went back further than this could make keys sign that
+    /// have been stopped.
+    fn observe(&self, now: UnixTime, tolerance: Duration) -> Result<(), Lapse> {
         let latest = self.0.latest.load(Ordering::Relaxed);
         if now.as_secs() > latest {
             self.0.latest.fetch_max(now.as_secs(), Ordering::Relaxed);
         }
         match UnixTime::from_secs(latest) {
-            Some(latest) if now < latest.saturating_sub(CLOCK_TOLERANCE) => Err(latest),
+            Some(latest) if now < latest.saturating_sub(tolerance) => {
+                Err(Lapse::ClockWentBack { now, latest })
+            }
             _ => Ok(()),
         }
     }
@@ -171,12 +229,26 @@ impl ScheduledKey {
 ///
 /// A relying party must be able to fetch a key before the first token signed by it arrives, and as
 /// long as the last one lives. So `announce ≤ activate ≤ stop ≤ retire`, with room between.
+///
+/// ```
+/// use chancery_core::{Schedule, UnixTime};
+///
+/// let announced = Schedule {
+///     announce: UnixTime::EPOCH,
+///     activate: None,
+///     stop: None,
+///     retire: None,
+/// };
+/// let active = Schedule { activate: Some(UnixTime::EPOCH), ..announced };
+/// assert!(announced.is_published(UnixTime::MAX) && !announced.is_active(UnixTime::MAX));
+/// assert!(active.is_active(UnixTime::MAX));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Schedule {
     /// From this moment on the key stands in the JWKS.
     pub announce: UnixTime,
-    /// From this moment on it signs.
-    pub activate: UnixTime,
+    /// From this moment on it signs; `None` while that is not planned.
+    pub activate: Option<UnixTime>,
     /// From this moment on it signs no longer; `None` while that is not planned.
     pub stop: Option<UnixTime>,
     /// From this moment on it is out of the JWKS; `None` while that is not planned.
@@ -187,7 +259,7 @@ impl Schedule {
     /// Published and active at all times: the first key of an issuer that nobody trusts yet.
     pub const ALWAYS: Self = Self {
         announce: UnixTime::EPOCH,
-        activate: UnixTime::EPOCH,
+        activate: Some(UnixTime::EPOCH),
         stop: None,
         retire: None,
     };
@@ -201,13 +273,15 @@ impl Schedule {
     /// Whether the key may sign.
     #[must_use]
     pub fn is_active(&self, now: UnixTime) -> bool {
-        self.activate <= now && self.stop.is_none_or(|stop| now < stop) && self.is_published(now)
+        self.activate.is_some_and(|activate| activate <= now)
+            && self.stop.is_none_or(|stop| now < stop)
+            && self.is_published(now)
     }
 
     fn moments(&self) -> [(&'static str, Option<UnixTime>); 4] {
         [
             ("announce", Some(self.announce)),
-            ("activate", Some(self.activate)),
+            ("activate", self.activate),
             ("stop", self.stop),
             ("retire", self.retire),
         ]
@@ -232,6 +306,7 @@ impl Schedule {
 pub(crate) struct Snapshot {
     generation: u64,
     entries: Vec<Entry>,
+    lease: Option<Lease>,
 }
 
 struct Entry {
@@ -243,10 +318,7 @@ struct Entry {
 }
 
 impl Snapshot {
-    fn new(keys: Vec<ScheduledKey>) -> Result<Self, KeySetError> {
-        if keys.is_empty() {
-            return Err(KeySetError::Empty);
-        }
+    fn new(keys: Vec<ScheduledKey>, lease: Option<Lease>) -> Result<Self, KeySetError> {
         if keys.len() > MAX_KEYS {
             return Err(KeySetError::TooMany { found: keys.len() });
         }
@@ -288,7 +360,13 @@ impl Snapshot {
         Ok(Self {
             generation: 0,
             entries,
+            lease,
         })
+    }
+
+    /// How long these keys may be relied on, where they follow a manifest.
+    pub(crate) const fn lease(&self) -> Option<&Lease> {
+        self.lease.as_ref()
     }
 
     /// The number of replacements before this snapshot.
@@ -297,7 +375,7 @@ impl Snapshot {
     }
 
     /// The first algorithm, in the order of the keys, that has an active key; that of the first key
-    /// where none is active.
+    /// where none is active, and none where there is no key.
     pub(crate) fn default_algorithm(&self, now: UnixTime) -> Option<Algorithm> {
         let mut algorithms = self.entries.iter().map(|entry| entry.jwk.algorithm());
         let first = algorithms.clone().next();
@@ -325,7 +403,7 @@ impl Snapshot {
     }
 
     fn active_index(&self, algorithm: Algorithm, now: UnixTime) -> Option<usize> {
-        let mut found: Option<(usize, UnixTime)> = None;
+        let mut found: Option<(usize, Option<UnixTime>)> = None;
         for (index, entry) in self.entries.iter().enumerate() {
             let activate = entry.schedule.activate;
             if entry.jwk.algorithm() == algorithm

@@ -84,7 +84,7 @@ fn discovery_lists_the_algorithms_that_are_published_now() {
                 FakeSigner::new(Algorithm::Es256, "es"),
                 Schedule {
                     announce: time(100),
-                    activate: time(200),
+                    activate: Some(time(200)),
                     stop: None,
                     retire: None,
                 },
@@ -393,7 +393,7 @@ fn documents_are_rendered_once_until_something_changes() {
                 FakeSigner::new(Algorithm::Es256, "new"),
                 Schedule {
                     announce: time(NOW + 100),
-                    activate: time(NOW + 200),
+                    activate: Some(time(NOW + 200)),
                     stop: None,
                     retire: None,
                 },
@@ -424,7 +424,7 @@ fn not_yet() -> Issuer {
         FakeSigner::new(Algorithm::Es256, "es256"),
         Schedule {
             announce: time(NOW + 1),
-            activate: time(NOW + 1),
+            activate: Some(time(NOW + 1)),
             stop: None,
             retire: None,
         },

@@ -16,7 +16,7 @@ use crate::support::{
 fn schedule(announce: u64, activate: u64, stop: Option<u64>, retire: Option<u64>) -> Schedule {
     Schedule {
         announce: time(announce),
-        activate: time(activate),
+        activate: Some(time(activate)),
         stop: stop.map(time),
         retire: retire.map(time),
     }

@@ -12,6 +12,7 @@ mod documents;
 mod issuer_url;
 mod jwk;
 mod key_set;
+mod leases;
 mod lifetimes;
 mod pending_signature;
 mod policy;

@@ -151,7 +151,7 @@ fn a_key_that_is_not_published_never_signs() {
                 for &retire in &optional {
                     let schedule = Schedule {
                         announce: time(announce),
-                        activate: time(activate),
+                        activate: Some(time(activate)),
                         stop: stop.map(time),
                         retire: retire.map(time),
                     };

@@ -3,9 +3,9 @@
 use std::fmt::Debug;
 
 use chancery_core::{
-    Claims, Document, Issuer, IssuerBuilder, IssuerUrl, Jwk, JwkSet, KeySet, PendingSignature,
-    ProviderMetadata, ScheduledKey, SignError, Signature, SignatureCompleter, Signer, Token,
-    UnsignedToken,
+    Claims, Document, Issuer, IssuerBuilder, IssuerUrl, Jwk, JwkSet, KeySet, Lease, Limits,
+    PendingSignature, ProviderMetadata, ScheduledKey, SignError, Signature, SignatureCompleter,
+    Signer, Token, UnsignedToken,
 };
 
 use crate::support::{claims, issuer};
@@ -31,6 +31,8 @@ const _: () = {
     cloned::<Jwk>();
     cloned::<JwkSet>();
     cloned::<KeySet>();
+    cloned::<Lease>();
+    cloned::<Limits>();
     cloned::<ProviderMetadata>();
     cloned::<Signature>();
     cloned::<Token>();

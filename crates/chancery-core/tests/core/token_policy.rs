@@ -90,7 +90,7 @@ fn the_fastest_accepted_algorithm_of_the_key_set_signs() {
 fn a_key_that_is_not_active_or_not_published_is_passed_over() {
     let answer = |_: &TokenRequest<'_>| only(&[Algorithm::Es256, Algorithm::Rs256]);
     let later = Schedule {
-        activate: time(NOW + 60),
+        activate: Some(time(NOW + 60)),
         ..Schedule::ALWAYS
     };
     let set = || {

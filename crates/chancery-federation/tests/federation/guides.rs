@@ -300,7 +300,7 @@ fn kubernetes() {
     let time = |seconds| UnixTime::from_secs(seconds).unwrap();
     let hasty = Schedule {
         announce: time(1_767_225_600),
-        activate: time(1_767_222_000),
+        activate: Some(time(1_767_222_000)),
         ..Schedule::ALWAYS
     };
     let allowing = builder(URL, &[Rs256])
