@@ -68,7 +68,8 @@ impl Faults {
     }
 
     /// Makes every signature take so long from now on, zero included. Sessions don't wait for each
-    /// other; calls on the same one do.
+    /// other; calls on the same one do. As a device has processors of its own, what was signed once
+    /// on a session is not signed again but handed out.
     pub fn set_latency(&self, latency: Duration) {
         (self.0.set_latency)(fault::nanoseconds(latency));
     }

@@ -239,6 +239,10 @@ unsafe extern "C" fn C_SignInit(
                 None => return CKR_KEY_HANDLE_INVALID,
             },
         };
+        // SAFETY: the caller gave a mechanism or null.
+        if unsafe { latency::begin(session, mechanism, key) } {
+            return CKR_OK;
+        }
         // SAFETY: the real function gets the arguments that its caller gave for it; another key's
         // handle is a number like any other.
         unsafe { real!(C_SignInit(session, mechanism, key)) }
@@ -253,7 +257,15 @@ unsafe extern "C" fn C_Sign(
     length: *mut CK_ULONG,
 ) -> CK_RV {
     around(Function::Sign, || {
+        let begin = |mechanism, key| {
+            // SAFETY: the mechanism has no parameter, and the session and the key are numbers.
+            unsafe { real!(C_SignInit(session, mechanism, key)) }
+        };
         if signature.is_null() {
+            let begun = latency::begin_for_real(session, begin);
+            if begun != CKR_OK {
+                return begun;
+            }
             // SAFETY: the real function gets the arguments that its caller gave for it.
             let code = unsafe { real!(C_Sign(session, data, data_length, signature, length)) };
             if code == CKR_OK {
@@ -264,26 +276,31 @@ unsafe extern "C" fn C_Sign(
         }
         let effects = control::effects(Function::Sign, Effect::changes_signature);
         if effects.is_empty() {
-            return latency::take(session, || {
+            let sign = || {
                 // SAFETY: the real function gets the arguments that its caller gave for it.
                 unsafe { real!(C_Sign(session, data, data_length, signature, length)) }
-            });
+            };
+            // SAFETY: data and signature are what the caller gave.
+            return unsafe {
+                latency::take(
+                    session,
+                    (data, data_length),
+                    (signature, length),
+                    begin,
+                    sign,
+                )
+            };
         }
         let mut made = vec![0; MOST];
         let mut made_length = MOST as CK_ULONG;
-        let code = latency::take(session, || {
-            let made = made.as_mut_ptr();
+        let place = (made.as_mut_ptr(), &raw mut made_length);
+        let sign = || {
+            let (made, length) = place;
             // SAFETY: the data are the caller's, and the signature may be as long as the vector.
-            unsafe {
-                real!(C_Sign(
-                    session,
-                    data,
-                    data_length,
-                    made,
-                    &raw mut made_length
-                ))
-            }
-        });
+            unsafe { real!(C_Sign(session, data, data_length, made, length)) }
+        };
+        // SAFETY: as above.
+        let code = unsafe { latency::take(session, (data, data_length), place, begin, sign) };
         if code != CKR_OK {
             return code;
         }
@@ -401,7 +418,7 @@ unsafe fn attributes<'a>(template: *const CK_ATTRIBUTE, count: CK_ULONG) -> &'a 
 
 /// `CK_ULONG` is C's `unsigned long`, which nowhere is wider than an address.
 #[allow(clippy::cast_possible_truncation, reason = "no target has it wider")]
-const fn length_of(length: CK_ULONG) -> usize {
+pub(crate) const fn length_of(length: CK_ULONG) -> usize {
     length as usize
 }
 
