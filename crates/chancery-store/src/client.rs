@@ -108,19 +108,21 @@ impl Client {
             ..PutOptions::default()
         };
         let payload = PutPayload::from(content.bytes.to_vec());
-        let version = match self
-            .store
-            .put_opts(&Path::from(path), payload, options)
-            .await
-        {
+        let location = Path::from(path);
+        let written = self.store.put_opts(&location, payload, options);
+        let version = match written.await {
             Ok(written) => UpdateVersion {
                 e_tag: written.e_tag,
                 version: written.version,
             },
             Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => {
-                self.written_after_all(path, &write).await?
+                let own = self.own_version(path, &write).await?;
+                own.ok_or_else(|| self.conflict(path))?
             }
-            Err(error) => return Err(self.error(path, error)),
+            Err(error) => match self.own_version(path, &write).await {
+                Ok(Some(own)) => own,
+                _ => return Err(self.error(path, error)),
+            },
         };
         Ok(Version(VersionKind::Tag(version)))
     }
@@ -146,29 +148,26 @@ impl Client {
             .map_err(|error| self.error(prefix, error))
     }
 
-    /// The version of our own write, when that is what a conflict was with: the server took it, its
-    /// answer was lost, and the client sent it once more.
-    async fn written_after_all(
+    /// The version of the object that is there, if this write made it: the server took it, its answer
+    /// was lost, and whatever the client sent after that was refused.
+    async fn own_version(
         &self,
         path: &str,
         write: &str,
-    ) -> Result<UpdateVersion, StoreError> {
+    ) -> Result<Option<UpdateVersion>, StoreError> {
         let options = GetOptions {
             head: true,
             ..GetOptions::default()
         };
-        let found = match self.store.get_opts(&Path::from(path), options).await {
-            Ok(found) => found,
-            Err(Error::NotFound { .. }) => return Err(self.conflict(path)),
-            Err(error) => return Err(self.error(path, error)),
-        };
-        if found.attributes.get(&WRITE).map(AsRef::as_ref) == Some(write) {
-            Ok(UpdateVersion {
-                e_tag: found.meta.e_tag,
-                version: found.meta.version,
-            })
-        } else {
-            Err(self.conflict(path))
+        match self.store.get_opts(&Path::from(path), options).await {
+            Ok(found) if found.attributes.get(&WRITE).map(AsRef::as_ref) == Some(write) => {
+                Ok(Some(UpdateVersion {
+                    e_tag: found.meta.e_tag,
+                    version: found.meta.version,
+                }))
+            }
+            Ok(_) | Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(self.error(path, error)),
         }
     }
 

@@ -128,8 +128,10 @@ impl fmt::Display for StoreError {
                     "not allowed: {object}; check the credentials and their rights"
                 )
             }
-            Self::Unavailable { object, .. } => write!(f, "the store did not answer: {object}"),
-            Self::Io { object, source } => write!(f, "{object}: {source}"),
+            Self::Unavailable { object, .. } => {
+                write!(f, "the store failed, or was not reached: {object}")
+            }
+            Self::Io { object, .. } => write!(f, "the file system failed: {object}"),
         }
     }
 }

@@ -5,8 +5,8 @@ use crate::error::StoreError;
 /// What names begin with that stores keep for themselves: lock, temporary file, probe.
 pub(crate) const RESERVED: &str = ".chancery";
 
-/// Checks a path: segments of `A-Z a-z 0-9 - . _ ~`, which every store and every URL takes as they
-/// are, between single slashes.
+/// Checks a path: segments of `A-Z a-z 0-9 - . _`, which are the same in every store and
+/// in a URL, between single slashes.
 pub(crate) fn check(path: &str) -> Result<(), StoreError> {
     match wrong(path) {
         None => Ok(()),
@@ -29,15 +29,15 @@ fn wrong(path: &str) -> Option<&'static str> {
             Some("`.` and `..` are no segments")
         } else if segment.starts_with(RESERVED) {
             Some("segments that begin with `.chancery` are the store's own")
-        } else if !segment.bytes().all(is_unreserved) {
-            Some("a segment has other characters than `A-Z a-z 0-9 - . _ ~`")
+        } else if !segment.bytes().all(is_portable) {
+            Some("a segment has other characters than `A-Z a-z 0-9 - . _`")
         } else {
             None
         }
     })
 }
 
-/// RFC 3986, section 2.3.
-const fn is_unreserved(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+/// What neither URLs (RFC 3986, section 2.3) nor object stores nor file systems write differently.
+const fn is_portable(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_')
 }

@@ -123,7 +123,7 @@ impl Store {
     /// Reads an object; none when it is not there.
     ///
     /// A path is made of segments with single slashes between them, none of them `.` or `..`. They
-    /// have the characters `A-Z a-z 0-9 - . _ ~` and do not begin with `.chancery`.
+    /// have the characters `A-Z a-z 0-9 - . _` and do not begin with `.chancery`.
     ///
     /// # Errors
     ///
@@ -161,9 +161,9 @@ impl Store {
 
     /// Replaces an object that is of this version still. Hands back its new version.
     ///
-    /// A connection that broke leaves open whether the server took the change. It is then sent once
-    /// more; when that meets a conflict, the change counts as made if the object that is there was
-    /// written by this call, and as refused if not.
+    /// A connection that breaks leaves open whether the server took the change. So each write carries
+    /// a mark of its own, and when it seems to have failed, it has succeeded nevertheless if the
+    /// object bears this mark. Of writers of the same bytes, too, one wins.
     ///
     /// # Errors
     ///

@@ -1,0 +1,257 @@
+//! One step of a keeper: read, follow, change what is due, publish.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chancery_core::UnixTime;
+use chancery_core::rotation::{Change, Manifest};
+use tokio::time::{self, Instant};
+
+use crate::content::{Content, Version};
+use crate::error::StoreError;
+use crate::keeper::event::Event;
+use crate::keeper::trouble::{KeeperError, Trouble};
+use crate::keeper::{Keeper, MANIFEST, Report};
+use crate::keeper::following::{Current, Following};
+
+/// How often a step looks for something to do before it leaves the rest to the next one.
+const MOST_ROUNDS: usize = 16;
+
+/// How often a change is made anew because others were faster.
+const MOST_TRIES: usize = 8;
+
+/// The time, while a step takes some.
+#[derive(Clone, Copy)]
+pub(super) struct Present {
+    began_at: UnixTime,
+    since: Instant,
+}
+
+impl Present {
+    pub(super) fn beginning_at(now: UnixTime) -> Self {
+        Self {
+            began_at: now,
+            since: Instant::now(),
+        }
+    }
+
+    /// The moment the step began at, by the caller's clock, and what has passed since.
+    pub(super) fn now(self) -> UnixTime {
+        self.began_at
+            .checked_add(self.since.elapsed())
+            .unwrap_or(UnixTime::MAX)
+    }
+}
+
+impl Keeper {
+    /// Does what there is to do now: reads the manifest if it has changed, renews the lease, opens
+    /// signers, makes, announces, observes, schedules and destroys keys where the plan says so, and
+    /// publishes.
+    ///
+    /// `now` is the present by the clock that the issuers have. Steps of one keeper come one after
+    /// the other. What does not succeed is in the report, while the rest is done; a backend that
+    /// hangs holds up a step by 5 seconds and nothing more.
+    ///
+    /// # Errors
+    /// [`KeeperError`] when the manifest cannot be read or followed: then the lease is not renewed.
+    pub async fn step(&self, now: UnixTime) -> Result<Report, KeeperError> {
+        let present = Present::beginning_at(now);
+        let mut following = self.0.following.lock().await;
+        let outcome = self.try_step(&mut following, present).await;
+        self.look(&following, present.now(), outcome.as_ref().err());
+        outcome
+    }
+
+    async fn try_step(
+        &self,
+        following: &mut Following,
+        present: Present,
+    ) -> Result<Report, KeeperError> {
+        let mut troubles = Vec::new();
+        self.read(following, present).await?;
+        // At once, so that a backend or a probe that takes its time does not cost the lease.
+        self.follow(following)?;
+        self.settle(following, present);
+        // What did not succeed is left to the next step.
+        let mut given_up = HashSet::new();
+        for _ in 0..MOST_ROUNDS {
+            let has_changed = self
+                .round(following, present, &mut given_up, &mut troubles)
+                .await?;
+            self.follow(following)?;
+            if !has_changed {
+                break;
+            }
+        }
+        self.publish(following, present, &mut troubles).await?;
+        for trouble in &troubles {
+            self.tell(&Event::Failed(trouble));
+        }
+        self.report(following, present, troubles)
+    }
+
+    /// Makes a change that somebody asked for, on the manifest as it is in the store now.
+    pub(super) async fn change(&self, change: &Change, now: UnixTime) -> Result<(), KeeperError> {
+        let present = Present::beginning_at(now);
+        let mut following = self.0.following.lock().await;
+        for _ in 0..MOST_TRIES {
+            self.read(&mut following, present).await?;
+            let written = self.write(&mut following, change.clone(), present).await?;
+            self.follow(&mut following)?;
+            if written {
+                self.look(&following, present.now(), None);
+                return Ok(());
+            }
+        }
+        Err(KeeperError::Contended)
+    }
+
+    /// Reads the manifest, if it has changed.
+    async fn read(&self, following: &mut Following, present: Present) -> Result<(), KeeperError> {
+        let store = &self.0.store;
+        let read_at = present.now();
+        let object = match &following.current {
+            Some(current) => store.read_if_changed(MANIFEST, &current.version).await?,
+            None => match store.read(MANIFEST).await? {
+                Some(object) => Some(object),
+                None => return Err(self.no_manifest()),
+            },
+        };
+        if let Some(object) = object {
+            let manifest = Manifest::from_json(object.bytes())?;
+            if let Some(current) = &following.current {
+                let (found, seen) = (manifest.revision(), current.manifest.revision());
+                if found < seen || (found == seen && manifest != *current.manifest) {
+                    return Err(KeeperError::WentBack { found, seen });
+                }
+            }
+            let revision = manifest.revision();
+            following.current = Some(Current {
+                manifest: Arc::new(manifest),
+                version: object.version().clone(),
+                read_at,
+            });
+            self.tell(&Event::Followed { revision });
+        } else if let Some(current) = &mut following.current {
+            current.read_at = read_at;
+        }
+        Ok(())
+    }
+
+    /// Changes the manifest, unless somebody else was faster: then theirs is read.
+    pub(super) async fn write(
+        &self,
+        following: &mut Following,
+        change: Change,
+        present: Present,
+    ) -> Result<bool, KeeperError> {
+        let Some(current) = &following.current else {
+            return Err(self.no_manifest());
+        };
+        let read_at = present.now();
+        let manifest = current.manifest.apply(change, &self.0.replica, read_at)?;
+        let bytes = manifest.to_json();
+        let content = Content::new(&bytes, "application/json");
+        // All moments of the change count on it being in force this soon.
+        let patience = manifest.times().clock_error.max(Duration::from_secs(1));
+        let write = self.0.store.replace(MANIFEST, &content, &current.version);
+        let written = match time::timeout(patience, write).await {
+            Ok(written) => written,
+            Err(error) => Err(self.0.store.unavailable(error)),
+        };
+        match written {
+            Ok(version) => {
+                self.take(following, manifest, version, read_at);
+                Ok(true)
+            }
+            Err(StoreError::Conflict { .. }) => {
+                self.read(following, present).await?;
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Takes a manifest that this replica has just written for the current one.
+    fn take(&self, following: &mut Following, manifest: Manifest, version: Version, at: UnixTime) {
+        for entry in manifest.history().iter().rev() {
+            if entry.revision() != manifest.revision() {
+                break;
+            }
+            self.tell(&Event::Changed {
+                revision: entry.revision(),
+                change: entry.what(),
+                kid: entry.kid(),
+            });
+        }
+        following.current = Some(Current {
+            manifest: Arc::new(manifest),
+            version,
+            read_at: at,
+        });
+    }
+
+    /// Makes the first manifest, unless there is one.
+    pub(super) async fn create(&self, now: UnixTime) -> Result<(), KeeperError> {
+        let present = Present::beginning_at(now);
+        let mut following = self.0.following.lock().await;
+        match self.read(&mut following, present).await {
+            Err(KeeperError::NoManifest { .. }) => {}
+            outcome => return outcome,
+        }
+        let manifest = Manifest::create(self.0.policy.clone(), &self.0.replica, now)?;
+        let bytes = manifest.to_json();
+        let content = Content::new(&bytes, "application/json");
+        match self.0.store.create(MANIFEST, &content).await {
+            Ok(version) => self.take(&mut following, manifest, version, now),
+            Err(StoreError::Conflict { .. }) => self.read(&mut following, present).await?,
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    async fn publish(
+        &self,
+        following: &mut Following,
+        present: Present,
+        troubles: &mut Vec<Trouble>,
+    ) -> Result<(), KeeperError> {
+        let mut publications = self.0.publications.lock().await;
+        for publication in publications.iter_mut() {
+            let (drafts, errors) = publication.drafts().await;
+            troubles.extend(errors.into_iter().map(Trouble::Publish));
+            if drafts.is_empty() {
+                continue;
+            }
+            // What lies in the store may be of a newer manifest than the one followed so far. If so,
+            // the next step publishes.
+            let before = following.revision();
+            self.read(following, present).await?;
+            if following.revision() != before {
+                return self.follow(following);
+            }
+            let Some(current) = &following.current else {
+                return Ok(());
+            };
+            for draft in drafts {
+                let published = publication.publish(draft, &current.manifest, present.now());
+                match published.await {
+                    Ok(paths) => {
+                        for path in &paths {
+                            self.tell(&Event::Published { path });
+                        }
+                    }
+                    Err(error) => troubles.push(Trouble::Publish(error)),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn no_manifest(&self) -> KeeperError {
+        KeeperError::NoManifest {
+            object: format!("{}{MANIFEST}", self.0.store),
+        }
+    }
+}

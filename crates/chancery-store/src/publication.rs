@@ -1,0 +1,246 @@
+//! Documents for static hosting.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+
+use chancery_core::rotation::{KeyState, Manifest};
+use chancery_core::{Document, DocumentError, Issuer, JwkError, JwkSet, UnixTime};
+
+use crate::content::{Content, Object};
+use crate::error::StoreError;
+use crate::store::Store;
+
+/// The documents of issuers, in a store that a web server or a CDN serves as it is.
+///
+/// The path of a document in the store is its path in the URL, without the first slash: the store is
+/// the root of the issuers' host. The JWKS is written before the discovery document that names it,
+/// both only over what was read before, and both are read back.
+#[derive(Debug)]
+pub struct Publication {
+    store: Store,
+    issuers: Vec<Published>,
+}
+
+#[derive(Debug)]
+struct Published {
+    issuer: Arc<Issuer>,
+    /// The documents that were last seen in the store.
+    last: Option<[Document; 2]>,
+}
+
+/// Documents that are to be published, and what lies in the store in their places.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    index: usize,
+    documents: [Document; 2],
+    found: [Option<Object>; 2],
+}
+
+impl Publication {
+    /// The documents of these issuers, whose keys are the keeper's.
+    #[must_use]
+    pub fn new(store: Store, issuers: impl IntoIterator<Item = Arc<Issuer>>) -> Self {
+        let issuers = issuers
+            .into_iter()
+            .map(|issuer| Published { issuer, last: None })
+            .collect();
+        Self { store, issuers }
+    }
+
+    /// Finds out what there is to publish. The manifest must be read once more before it is: only
+    /// one that was current after this cannot be older than the documents it replaces.
+    pub(crate) async fn drafts(&self) -> (Vec<Draft>, Vec<PublishError>) {
+        let mut drafts = Vec::new();
+        let mut errors = Vec::new();
+        for (index, published) in self.issuers.iter().enumerate() {
+            match self.draft(index, published).await {
+                Ok(draft) => drafts.extend(draft),
+                Err(error) => errors.push(error),
+            }
+        }
+        (drafts, errors)
+    }
+
+    async fn draft(
+        &self,
+        index: usize,
+        published: &Published,
+    ) -> Result<Option<Draft>, PublishError> {
+        let issuer = &published.issuer;
+        let documents = [issuer.jwks()?, issuer.discovery()?];
+        if published.last.as_ref() == Some(&documents) {
+            return Ok(None);
+        }
+        let [jwks, discovery] = &documents;
+        let found = [
+            self.store.read(path(jwks)).await?,
+            self.store.read(path(discovery)).await?,
+        ];
+        Ok(Some(Draft {
+            index,
+            documents,
+            found,
+        }))
+    }
+
+    /// Publishes, and hands back the paths that were written.
+    pub(crate) async fn publish(
+        &mut self,
+        draft: Draft,
+        manifest: &Manifest,
+        now: UnixTime,
+    ) -> Result<Vec<String>, PublishError> {
+        let [jwks, _] = &draft.documents;
+        if let [Some(found), _] = &draft.found {
+            drops_nothing_early(found, jwks, manifest, now)?;
+        }
+        let mut written = Vec::new();
+        for (document, found) in draft.documents.iter().zip(&draft.found) {
+            if !found.as_ref().is_some_and(|found| is(found, document)) {
+                self.write(document, found.as_ref()).await?;
+                written.push(path(document).to_owned());
+            }
+        }
+        self.issuers[draft.index].last = Some(draft.documents);
+        Ok(written)
+    }
+
+    async fn write(&self, document: &Document, found: Option<&Object>) -> Result<(), PublishError> {
+        let path = path(document);
+        let content = Content::from(document);
+        match found {
+            Some(found) => self.store.replace(path, &content, found.version()).await?,
+            None => self.store.create(path, &content).await?,
+        };
+        match self.store.read(path).await? {
+            Some(object) if is(&object, document) => Ok(()),
+            _ => Err(PublishError::NotReadBack {
+                object: format!("{}{path}", self.store),
+            }),
+        }
+    }
+}
+
+/// The path below the root of the host.
+fn path(document: &Document) -> &str {
+    document.path().trim_start_matches('/')
+}
+
+/// Whether the object is the document, with its headers where the store keeps any.
+fn is(object: &Object, document: &Document) -> bool {
+    let same = |kept: Option<&str>, wanted| kept.is_none_or(|kept| kept == wanted);
+    object.bytes() == document.bytes()
+        && same(object.content_type(), document.content_type())
+        && same(object.cache_control(), document.cache_control())
+}
+
+/// Every key that is published stays so until the manifest has retired or revoked it.
+fn drops_nothing_early(
+    found: &Object,
+    jwks: &Document,
+    manifest: &Manifest,
+    now: UnixTime,
+) -> Result<(), PublishError> {
+    let kept = kids(jwks.bytes())?;
+    for kid in kids(found.bytes())? {
+        if kept.contains(&kid) {
+            continue;
+        }
+        let state = manifest.key(&kid).map(|key| key.state(now));
+        let is_over = matches!(
+            state,
+            Some(KeyState::Retired | KeyState::Destroyed | KeyState::Revoked)
+        );
+        if !is_over {
+            return Err(PublishError::WouldDrop { kid, state });
+        }
+    }
+    Ok(())
+}
+
+fn kids(jwks: &[u8]) -> Result<Vec<String>, PublishError> {
+    let jwks = JwkSet::from_json(jwks).map_err(PublishError::NoJwks)?;
+    // What cannot be read as a key cannot be told from one that is still in use.
+    if let Some((_, error)) = jwks.ignored().first() {
+        return Err(PublishError::NoJwks(error.clone()));
+    }
+    Ok(jwks.keys().iter().map(|key| key.kid().to_owned()).collect())
+}
+
+/// Why a document was not published.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// The issuer has no document.
+    Document(DocumentError),
+    /// The store did not take it, or somebody else published meanwhile.
+    Store(StoreError),
+    /// What lies in the place of the JWKS is none, and stays.
+    NoJwks(JwkError),
+    /// The published JWKS has a key that must stay, and that the new one lacks.
+    WouldDrop {
+        /// The key.
+        kid: String,
+        /// Its state; none when the manifest does not know it.
+        state: Option<KeyState>,
+    },
+    /// The store took the document and hands out another one, or other headers.
+    NotReadBack {
+        /// Where it is.
+        object: String,
+    },
+}
+
+impl fmt::Display for PublishError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Document(error) => write!(f, "nothing is published: {error}"),
+            Self::Store(error) => write!(f, "a document was not published: {error}"),
+            Self::NoJwks(error) => write!(
+                f,
+                "what lies where the JWKS is to be published is none, and stays: {error}"
+            ),
+            Self::WouldDrop {
+                kid,
+                state: Some(state),
+            } => write!(
+                f,
+                "the published JWKS has key {kid}, which is {state} and must stay; does the issuer \
+                 leave out its algorithm?"
+            ),
+            Self::WouldDrop { kid, state: None } => write!(
+                f,
+                "the published JWKS has key {kid}, which the manifest does not know; move that \
+                 file away once no token of that key is alive"
+            ),
+            Self::NotReadBack { object } => write!(
+                f,
+                "{object} was written, and reads back differently; does something rewrite it?"
+            ),
+        }
+    }
+}
+
+impl Error for PublishError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Document(error) => error.source(),
+            Self::Store(error) => error.source(),
+            Self::NoJwks(error) => error.source(),
+            Self::WouldDrop { .. } | Self::NotReadBack { .. } => None,
+        }
+    }
+}
+
+impl From<DocumentError> for PublishError {
+    fn from(error: DocumentError) -> Self {
+        Self::Document(error)
+    }
+}
+
+impl From<StoreError> for PublishError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
