@@ -8,8 +8,8 @@ use std::sync::Arc;
 use chancery::federation::aws::{self, Outcome as Answer, Policy, Provider, SessionTags};
 use chancery::federation::{Binding, Bindings, RelyingParty, SubjectTemplate, Variable};
 use chancery::{
-    Algorithm, Issuer, IssuerUrl, Jwk, KeySet, Schedule, ScheduledKey, Signature, TokenPolicy,
-    TokenRequest, UnixTime,
+    Algorithm, Claims, Issuer, IssuerUrl, Jwk, KeySet, Schedule, ScheduledKey, Signature,
+    TokenPolicy, TokenRequest, UnixTime,
 };
 use chancery_benches::timing::{Outcome, allocations, alone};
 use chancery_benches::{FreeSigner, Payload};
@@ -84,22 +84,43 @@ fn bindings() -> Arc<Bindings> {
 fn measure_checks(rounds: usize) -> Outcome {
     let bindings = bindings();
     let url = IssuerUrl::parse("https://acme.app.example.com")?;
-    for payload in Payload::ALL {
-        let claims = payload.claims()?;
-        let lifetime = std::time::Duration::from_secs(900);
+    let lifetime = std::time::Duration::from_secs(900);
+    let measure = |name: &str, claims: &Claims| {
         let mut check = || {
-            let request = TokenRequest::new(&url, black_box(&claims), lifetime);
+            let request = TokenRequest::new(&url, black_box(claims), lifetime);
             black_box(bindings.terms(&request)?);
             Ok(())
         };
         let nanoseconds = alone(&mut check, rounds)?;
         let allocated = allocations(&mut check)?;
-        println!(
-            "checks for AWS, claims of {} B  {nanoseconds:.0} ns  allocations {allocated}",
-            payload.size()
-        );
+        println!("checks for AWS, {name}  {nanoseconds:.0} ns  allocations {allocated}");
+        Outcome::Ok(())
+    };
+    for payload in Payload::ALL {
+        let name = format!("claims of {} B", payload.size());
+        measure(&name, &payload.claims()?)?;
+    }
+    for count in [0, 5, 10, 50] {
+        let claims = Payload::Plain.claims()?;
+        let claims = claims.with_private_claim(SessionTags::CLAIM, &tags(count)?)?;
+        measure(&format!("{count} session tags"), &claims)?;
     }
     Ok(())
+}
+
+/// Tags of which half are transitive.
+fn tags(count: usize) -> Outcome<SessionTags> {
+    (0..count).try_fold(SessionTags::new(), |tags, number| {
+        let (key, value) = (
+            format!("organizationUnit{number}"),
+            "632b8219674bde0224a96141",
+        );
+        Ok(if number % 2 == 0 {
+            tags.with_transitive_tag(key, value)?
+        } else {
+            tags.with_tag(key, value)?
+        })
+    })
 }
 
 /// A whole token but for its signature and `jti`: as the core makes it, and with a subject of a

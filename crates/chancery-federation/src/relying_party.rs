@@ -368,10 +368,13 @@ impl Length {
 
     /// The length of a text, where it is not one of these.
     pub(crate) fn broken_by(self, text: &str) -> Option<usize> {
-        // In ASCII, which is nearly all there is, bytes are characters.
+        // A character has one to four bytes, so that most texts need no counting.
+        if text.len() <= self.longest && text.len() >= 4 * self.shortest {
+            return None;
+        }
         let len = match self.unit {
-            Unit::Characters if !text.is_ascii() => text.chars().count(),
-            Unit::Characters | Unit::Bytes => text.len(),
+            Unit::Characters => text.chars().count(),
+            Unit::Bytes => text.len(),
         };
         (len < self.shortest || len > self.longest).then_some(len)
     }

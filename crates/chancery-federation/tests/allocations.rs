@@ -96,3 +96,27 @@ fn a_token_with_a_rendered_subject_and_all_checks_allocates_nothing() {
         assert_eq!(counted.count_total, 0, "{branch}");
     }
 }
+
+#[test]
+fn as_many_session_tags_as_aws_takes_are_checked_without_an_allocation() {
+    let issuer = issuer();
+    for count in [0, 1, 50] {
+        let tags = (0..count).fold(SessionTags::new(), |tags, number| {
+            let (key, value) = (format!("organizationUnit{number}"), "x".repeat(256));
+            if number % 2 == 0 {
+                tags.with_transitive_tag(key, value).unwrap()
+            } else {
+                tags.with_tag(key, value).unwrap()
+            }
+        });
+        let claims = Claims::new("job:4711")
+            .with_audience("sts.amazonaws.com")
+            .with_private_claim(SessionTags::CLAIM, &tags)
+            .unwrap();
+        let mut token = String::with_capacity(30_000);
+        let mut issue = || issuer.issue_into(&claims, &mut token).unwrap();
+        issue();
+        let counted = allocation_counter::measure(&mut issue);
+        assert_eq!(counted.count_total, 0, "{count} tags");
+    }
+}

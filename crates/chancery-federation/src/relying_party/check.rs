@@ -237,30 +237,11 @@ impl Requirement {
                 format!("the token is of type {}", claims.token_type()),
                 "mint an ID token",
             ),
-            Self::AwsClaims => {
-                if let Some(flat) = claims
-                    .private_names()
-                    .find(|name| SessionTags::is_flat_claim(name))
-                {
-                    return broken(
-                        format!("claim {flat:?} sets session tags past all checks"),
-                        "set them with aws::SessionTags, under SessionTags::CLAIM",
-                    );
-                }
-                let tags = claims
-                    .private_claim(SessionTags::CLAIM)
-                    .and_then(|json| SessionTags::check_json(json).err())
-                    .map(|error| error.to_string());
-                let error = tags.or_else(|| {
-                    let json = claims.private_claim(SourceIdentity::CLAIM)?;
-                    let error = SourceIdentity::check_json(json).err()?;
-                    Some(error.to_string())
-                })?;
-                broken(
-                    error,
-                    "build them with aws::SessionTags and aws::SourceIdentity",
-                )
-            }
+            // One pass finds all of them: most tokens have none.
+            Self::AwsClaims => claims
+                .private_names()
+                .filter(|name| name.starts_with("https://aws.amazon.com/"))
+                .find_map(|name| broken_aws_claim(name, claims.private_claim(name)?)),
             _ => None,
         }
     }
@@ -341,6 +322,20 @@ impl Requirement {
             }
             _ => None,
         }
+    }
+}
+
+/// Checks the JSON of a claim that may be one of those that AWS reads.
+fn broken_aws_claim(name: &str, json: &str) -> Option<Broken> {
+    let build = "build them with aws::SessionTags and aws::SourceIdentity";
+    match name {
+        SessionTags::CLAIM => broken(SessionTags::check_json(json).err()?.to_string(), build),
+        SourceIdentity::CLAIM => broken(SourceIdentity::check_json(json).err()?.to_string(), build),
+        flat if SessionTags::is_flat_claim(flat) => broken(
+            format!("claim {flat:?} sets session tags past all checks"),
+            "set them with aws::SessionTags, under SessionTags::CLAIM",
+        ),
+        _ => None,
     }
 }
 

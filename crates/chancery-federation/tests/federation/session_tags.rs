@@ -273,3 +273,26 @@ fn members_that_are_there_twice_are_refused() {
     }
     assert!(SessionTags::from_json(r#"{"principal_tags":{"org":["a"],"team":["a"]}}"#).is_ok());
 }
+
+/// Keys of all lengths around those at which the check reads several characters at once.
+#[test]
+fn a_key_in_another_case_is_the_same_key_wherever_the_cases_differ() {
+    let claim = |keys: [&str; 2]| json!({"principal_tags": {keys[0]: ["x"], keys[1]: ["y"]}});
+    for len in 1..=24 {
+        let key = "k".repeat(len);
+        for position in 0..len {
+            let with = |letter: &str| {
+                let mut other = key.clone();
+                other.replace_range(position..=position, letter);
+                other
+            };
+            assert!(!accepts(&claim([&key, &with("K")]).to_string()), "{key}");
+            for other in ["l", "@", "_", " ", "=", "+", ":"] {
+                let other = with(other);
+                assert!(accepts(&claim([&key, &other]).to_string()), "{other}");
+            }
+        }
+        let longer = format!("{key} ");
+        assert!(accepts(&claim([&key, &longer]).to_string()), "{longer:?}");
+    }
+}
