@@ -165,7 +165,7 @@ impl Jwk {
         self.public_key.signature_len()
     }
 
-    fn from_members(members: &Map<String, Value>) -> Result<Self, JwkError> {
+    pub(crate) fn from_members(members: &Map<String, Value>) -> Result<Self, JwkError> {
         if let Some(member) = PRIVATE_MEMBERS
             .into_iter()
             .find(|&member| members.contains_key(member))

@@ -38,6 +38,7 @@ mod change;
 mod check;
 mod check_change;
 mod error;
+mod json;
 mod key;
 mod lane;
 mod manifest;

@@ -19,7 +19,6 @@ impl Manifest {
     pub fn check(&self) -> Result<(), ManifestError> {
         self.policy.check()?;
         self.check_records()?;
-        self.check_history()?;
         let mut kids = HashSet::with_capacity(self.keys.len());
         let bootstrap = self
             .keys
@@ -47,6 +46,7 @@ impl Manifest {
                 ));
             }
         }
+        self.check_history(&kids)?;
         self.check_lanes()?;
         self.check_published()
     }
@@ -74,11 +74,14 @@ impl Manifest {
         Ok(())
     }
 
-    fn check_history(&self) -> Result<(), ManifestError> {
+    fn check_history(&self, kids: &HashSet<&str>) -> Result<(), ManifestError> {
         let problem = |problem| Err(ManifestError::Records { problem });
         let mut last = (0, self.created_at);
         for entry in &self.history {
             check_replica(&entry.by)?;
+            if entry.kid().is_some_and(|kid| !kids.contains(kid)) {
+                return problem("the history names a key that is not there");
+            }
             if entry.revision < last.0 || entry.at < last.1 {
                 return problem("the history goes back");
             }

@@ -89,9 +89,9 @@ impl HistoryEntry {
 }
 
 impl Manifest {
-    /// The longest manifest that is read or written, in bytes of JSON: room for some ten thousand
-    /// keys, which is ten years of two lanes with a new key every day.
-    pub const MAX_LEN: usize = 32 * 1024 * 1024;
+    /// The longest manifest that is read or written, in bytes of JSON: room for some eight thousand
+    /// keys, such as ten years of two lanes with a new key every day.
+    pub const MAX_LEN: usize = 16 * 1024 * 1024;
 
     /// The number of the change that made this manifest; the first is 1.
     #[must_use]
