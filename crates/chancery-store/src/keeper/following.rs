@@ -2,15 +2,15 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use chancery_core::rotation::{CreatedKey, KeyState, ManagedKey, Manifest, Role};
-use chancery_core::{Jwk, Lease, Limits, ScheduledKey, Signer, UnixTime};
+use chancery_core::{Lease, Limits, ScheduledKey, Signer, UnixTime};
 
 use crate::content::Version;
 use crate::keeper::Keeper;
 use crate::keeper::event::Event;
 use crate::keeper::jobs::Jobs;
+use crate::keeper::round::GivenUp;
 use crate::keeper::step::Present;
 use crate::keeper::trouble::KeeperError;
 
@@ -79,7 +79,6 @@ impl Keeper {
             return Ok(());
         };
         let (manifest, as_of) = (&current.manifest, current.read_at);
-        manifest.check_clock(as_of)?;
         let keys = manifest.schedules(as_of);
         let kid_signs = |kid: &str| following.signers.contains_key(kid);
         let kids = keys.iter().map(|(key, _)| key.kid().to_owned());
@@ -111,7 +110,12 @@ impl Keeper {
     }
 
     /// Finds out what became of keys whose way into the manifest was cut off.
-    pub(super) fn settle(&self, following: &mut Following, present: Present) {
+    pub(super) fn settle(
+        &self,
+        following: &mut Following,
+        present: Present,
+        given_up: &mut GivenUp,
+    ) {
         let Some(current) = &following.current else {
             return;
         };
@@ -127,7 +131,7 @@ impl Keeper {
                 .checked_add(patience)
                 .is_some_and(|until| until < present.now())
             {
-                self.discard(following, &made);
+                self.discard(following, given_up, &made);
             } else {
                 following.unsettled.push(made);
             }

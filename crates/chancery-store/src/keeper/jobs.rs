@@ -3,15 +3,11 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
-use std::time::Duration;
 
 use chancery_core::rotation::{BackendError, CreatedKey, Role};
 use chancery_core::{Algorithm, Signer};
 use tokio::task::{self, JoinHandle};
 use tokio::time::{self, Instant};
-
-/// How long a step waits for all backends together.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A call to a backend.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -29,6 +25,23 @@ pub(crate) enum Task {
         backend: String,
         kid: String,
     },
+}
+
+impl Task {
+    pub(crate) fn backend(&self) -> &str {
+        match self {
+            Self::Create { backend, .. }
+            | Self::Open { backend, .. }
+            | Self::Destroy { backend, .. } => backend,
+        }
+    }
+
+    pub(crate) fn kid(&self) -> Option<&str> {
+        match self {
+            Self::Create { .. } => None,
+            Self::Open { kid, .. } | Self::Destroy { kid, .. } => Some(kid),
+        }
+    }
 }
 
 /// What a call came to.
@@ -51,8 +64,7 @@ impl Jobs {
     }
 
     /// Waits for the calls, and takes those that have ended in time.
-    pub(crate) async fn wait(&mut self) -> Vec<(Task, Outcome)> {
-        let deadline = Instant::now() + PATIENCE;
+    pub(crate) async fn wait(&mut self, deadline: Instant) -> Vec<(Task, Outcome)> {
         let mut ended = Vec::new();
         for (task, job) in &mut self.0 {
             // One that has ended is ready, also after the deadline.

@@ -1,25 +1,25 @@
 //! One step of a keeper: read, follow, change what is due, publish.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chancery_core::UnixTime;
-use chancery_core::rotation::{Change, Manifest};
+use chancery_core::rotation::{Change, Manifest, ManifestError};
 use tokio::time::{self, Instant};
 
 use crate::content::{Content, Version};
 use crate::error::StoreError;
 use crate::keeper::event::Event;
+use crate::keeper::following::{Current, Following};
+use crate::keeper::round::GivenUp;
 use crate::keeper::trouble::{KeeperError, Trouble};
 use crate::keeper::{Keeper, MANIFEST, Report};
-use crate::keeper::following::{Current, Following};
 
 /// How often a step looks for something to do before it leaves the rest to the next one.
 const MOST_ROUNDS: usize = 16;
 
 /// How often a change is made anew because others were faster.
-const MOST_TRIES: usize = 8;
+pub(super) const MOST_TRIES: usize = 8;
 
 /// The time, while a step takes some.
 #[derive(Clone, Copy)]
@@ -68,22 +68,19 @@ impl Keeper {
         following: &mut Following,
         present: Present,
     ) -> Result<Report, KeeperError> {
-        let mut troubles = Vec::new();
         self.read(following, present).await?;
         // At once, so that a backend or a probe that takes its time does not cost the lease.
         self.follow(following)?;
-        self.settle(following, present);
-        // What did not succeed is left to the next step.
-        let mut given_up = HashSet::new();
+        let mut given_up = GivenUp::nothing_yet();
+        self.settle(following, present, &mut given_up);
         for _ in 0..MOST_ROUNDS {
-            let has_changed = self
-                .round(following, present, &mut given_up, &mut troubles)
-                .await?;
+            let has_changed = self.round(following, present, &mut given_up).await;
             self.follow(following)?;
             if !has_changed {
                 break;
             }
         }
+        let mut troubles = given_up.troubles;
         self.publish(following, present, &mut troubles).await?;
         for trouble in &troubles {
             self.tell(&Event::Failed(trouble));
@@ -97,7 +94,7 @@ impl Keeper {
         let mut following = self.0.following.lock().await;
         for _ in 0..MOST_TRIES {
             self.read(&mut following, present).await?;
-            let written = self.write(&mut following, change.clone(), present).await?;
+            let written = self.write(&mut following, change, present).await?;
             self.follow(&mut following)?;
             if written {
                 self.look(&following, present.now(), None);
@@ -136,6 +133,13 @@ impl Keeper {
         } else if let Some(current) = &mut following.current {
             current.read_at = read_at;
         }
+        if let Some(Current { manifest, .. }) = &following.current {
+            let changed_at = manifest.changed_at();
+            if read_at < changed_at.saturating_sub(manifest.times().clock_errors()) {
+                let now = read_at;
+                return Err(ManifestError::ClockWentBack { now, changed_at }.into());
+            }
+        }
         Ok(())
     }
 
@@ -143,7 +147,7 @@ impl Keeper {
     pub(super) async fn write(
         &self,
         following: &mut Following,
-        change: Change,
+        change: &Change,
         present: Present,
     ) -> Result<bool, KeeperError> {
         let Some(current) = &following.current else {

@@ -1,8 +1,18 @@
 //! Tests of stores, all in one binary.
 
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
 
 mod directory;
+#[cfg(all(feature = "aws", feature = "gcp"))]
+mod faults;
 mod processes;
+#[cfg(all(feature = "aws", feature = "gcp"))]
+mod server;
+#[cfg(all(feature = "aws", feature = "azure"))]
 mod services;
 mod suite;
