@@ -10,6 +10,8 @@
 mod directory;
 #[cfg(all(feature = "aws", feature = "gcp"))]
 mod faults;
+mod mounts;
+mod opening;
 mod processes;
 #[cfg(all(feature = "aws", feature = "gcp"))]
 mod server;
