@@ -1,9 +1,8 @@
 //! Keys over time: which are published, and which one signs.
 
 use std::fmt;
-use std::mem;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use crate::algorithm::Algorithm;
@@ -14,6 +13,10 @@ use crate::sign_error::{SignError, SignErrorKind};
 use crate::signer::Signer;
 use crate::time::UnixTime;
 use crate::token_type::TokenType;
+
+use self::current::Current;
+
+mod current;
 
 /// The most keys a set may hold: AWS reads no more than 100 of a family.
 const MAX_KEYS: usize = 100;
@@ -35,9 +38,7 @@ const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 pub struct KeySet(Arc<Shared>);
 
 struct Shared {
-    current: RwLock<Arc<Snapshot>>,
-    /// The generation of the current snapshot, to be read without the lock.
-    generation: AtomicU64,
+    current: Current,
     /// The latest moment at which a token was begun, in seconds.
     latest: AtomicU64,
 }
@@ -79,8 +80,7 @@ impl KeySet {
 
     fn of(snapshot: Snapshot) -> Self {
         Self(Arc::new(Shared {
-            current: RwLock::new(Arc::new(snapshot)),
-            generation: AtomicU64::new(0),
+            current: Current::new(snapshot),
             latest: AtomicU64::new(0),
         }))
     }
@@ -93,7 +93,7 @@ impl KeySet {
         if keys.is_empty() {
             return Err(KeySetError::Empty);
         }
-        self.swap(Snapshot::new(keys, None)?);
+        self.0.current.replace(Snapshot::new(keys, None)?);
         Ok(())
     }
 
@@ -105,24 +105,9 @@ impl KeySet {
     /// [`KeySetError`], as for [`KeySet::new`]; the old keys and their lease then stay.
     pub fn follow(&self, keys: Vec<ScheduledKey>, limits: Limits) -> Result<Lease, KeySetError> {
         let lease = Lease::new(limits);
-        self.swap(Snapshot::new(keys, Some(lease.clone()))?);
+        let snapshot = Snapshot::new(keys, Some(lease.clone()))?;
+        self.0.current.replace(snapshot);
         Ok(lease)
-    }
-
-    fn swap(&self, mut snapshot: Snapshot) {
-        let mut current = self
-            .0
-            .current
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        snapshot.generation = current.generation.wrapping_add(1);
-        self.0
-            .generation
-            .store(snapshot.generation, Ordering::Release);
-        let replaced = mem::replace(&mut *current, Arc::new(snapshot));
-        drop(current);
-        // Not under the lock: a signer may take its time to shut down.
-        drop(replaced);
     }
 
     /// The public keys published at a moment, in the order of the set, whether or not a lease has
@@ -156,18 +141,11 @@ impl KeySet {
 
     /// Whether the set has not been replaced since its snapshot of this generation was taken.
     pub(crate) fn is_current(&self, generation: u64) -> bool {
-        self.0.generation.load(Ordering::Acquire) == generation
+        self.0.current.generation() == generation
     }
 
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
-        // A snapshot is swapped whole, so a poisoned lock holds a whole one.
-        Arc::clone(
-            &self
-                .0
-                .current
-                .read()
-                .unwrap_or_else(PoisonError::into_inner),
-        )
+        self.0.current.load()
     }
 }
 

@@ -7,8 +7,8 @@ use crate::command;
 use crate::needs::{self, OPENSSL_HEADERS, SOFTHSM};
 use crate::workspace::Workspace;
 
-/// A harness of our own: `overhead`, the raw signature and the whole token, interleaved; or
-/// `federation`, what is done beside them.
+/// A harness of our own: `overhead`, the raw signature and the whole token, interleaved;
+/// `federation`, what is done beside them; or `rotation`, what it costs to follow a manifest.
 pub(crate) fn binary(workspace: &Workspace, name: &str, arguments: &[OsString]) -> Result {
     let mut cargo = workspace.cargo(&["run", "--release", "--package", "chancery-benches"]);
     cargo.args(["--bin", name, "--all-features", "--"]);

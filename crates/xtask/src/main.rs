@@ -39,6 +39,8 @@ cargo xtask tree                         Check which crates the published ones p
 cargo xtask fuzz --seconds N [TARGET]    Run each fuzz target, or one, for N seconds.
 cargo xtask bench overhead [ARGS]        What a token costs beyond its raw signature.
 cargo xtask bench federation [ARGS]      Subjects, the checks of a token, the local STS.
+cargo xtask bench rotation [ARGS]        What following a key manifest costs, and the pauses when
+                                         keys are replaced.
 cargo xtask bench peers [ARGS]           The same claims through other libraries; draws
                                          docs/peers.svg.
 cargo xtask bench hsm [PART…]            PKCS#11 modules through chancery and without it.
@@ -146,18 +148,21 @@ fn bench(workspace: &Workspace, mut arguments: lexopt::Parser) -> Result {
     let kind = match arguments.next()? {
         Some(Value(kind)) => kind.string()?,
         _ => {
-            return Err("bench needs one of overhead, federation, peers, hsm, criterion".into());
+            return Err(
+                "bench needs one of overhead, federation, rotation, peers, hsm, criterion".into(),
+            );
         }
     };
     let rest: Vec<OsString> = arguments.raw_args()?.collect();
     match kind.as_str() {
         "overhead" => bench::binary(workspace, "overhead", &rest),
         "federation" => bench::binary(workspace, "federation", &rest),
+        "rotation" => bench::binary(workspace, "rotation", &rest),
         "peers" => bench::peers(workspace, &rest),
         "hsm" => bench::hsm(workspace, &rest),
         "criterion" => bench::criterion(workspace, &rest),
         other => Err(format!(
-            "no bench `{other}`; there are overhead, federation, peers, hsm, criterion"
+            "no bench `{other}`; there are overhead, federation, rotation, peers, hsm, criterion"
         )
         .into()),
     }

@@ -1,6 +1,6 @@
 //! Keys over time: schedules, the key that signs, the order of the JWKS, replacement.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread;
 
@@ -463,6 +463,46 @@ fn kid_and_signature_never_come_apart_while_keys_are_replaced() {
             .sum()
     });
     assert!(seen > MINTERS, "the keys were not replaced under load");
+}
+
+/// More threads than processors, so that they are put to sleep at the worst of moments.
+#[test]
+fn keys_that_were_replaced_do_not_come_back() {
+    const READERS: usize = 8;
+    const ROUNDS: u64 = 5_000;
+
+    let numbered = |number: u64| {
+        let schedule = schedule(number, number, None, None);
+        let key = ScheduledKey::without_signer(jwk(Algorithm::Es256, "key"), schedule);
+        vec![key]
+    };
+    let keys = key_set(numbered(0));
+    // A key of number N is published from N on, so that the set tells how far it has come.
+    let has_come_to = |number: u64| keys.published(time(number - 1)).is_empty();
+    let done = AtomicBool::new(false);
+    let reached = AtomicU64::new(0);
+    thread::scope(|scope| {
+        let stop = StopOnDrop(&done);
+        for _ in 0..READERS {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    // What the set was seen with is not unseen, by any thread.
+                    let next = reached.load(Ordering::SeqCst) + 1;
+                    if next > 1 {
+                        assert!(has_come_to(next - 1), "{} is gone again", next - 1);
+                    }
+                    if has_come_to(next) {
+                        reached.fetch_max(next, Ordering::SeqCst);
+                    }
+                }
+            });
+        }
+        for round in 1..=ROUNDS {
+            keys.replace(numbered(round)).unwrap();
+        }
+        drop(stop);
+    });
+    assert!(reached.into_inner() > 0, "nothing was replaced under load");
 }
 
 /// Ends the minters also where the thread that replaces the keys fails.

@@ -6,7 +6,7 @@ use std::thread;
 
 use chancery_core::{
     Algorithm, DocumentError, IssueError, Issuer, JwkSet, KeySet, KeySetError, Lease, Limits,
-    Schedule, ScheduledKey, Signer,
+    PolicyError, Schedule, ScheduledKey, Signer, TokenPolicy, TokenRequest, TokenTerms,
 };
 
 use crate::support::{
@@ -440,6 +440,36 @@ fn a_token_in_the_making_keeps_its_key_when_the_lease_runs_out() {
         .sign(&unsigned.signing_input())
         .unwrap();
     assert!(unsigned.assemble(&signature).is_ok());
+}
+
+/// Replaces the keys in the middle of each token, which is when a policy is asked.
+#[derive(Debug)]
+struct Replaces(KeySet);
+
+impl TokenPolicy for Replaces {
+    fn terms(&self, _: &TokenRequest<'_>) -> Result<TokenTerms, PolicyError> {
+        let short = Limits {
+            longest_lifetime: seconds(60),
+            ..limits(NOW)
+        };
+        self.0.follow(es256("short"), short).unwrap();
+        Ok(TokenTerms::default())
+    }
+}
+
+#[test]
+fn keys_that_are_replaced_in_the_middle_of_a_token_do_not_sign_it() {
+    let keys = KeySet::following();
+    keys.follow(es256("es256"), limits(NOW)).unwrap();
+    let issuer = Issuer::builder(url(ISSUER), keys.clone())
+        .token_policy(Arc::new(Replaces(keys)))
+        .clock(TurnableClock::at(NOW))
+        .build()
+        .unwrap();
+    let token = issuer.issue(&claims()).unwrap();
+    assert_eq!(Parts::of(token.as_str()).header.text("kid"), "es256");
+    let error = issuer.issue(&claims()).unwrap_err();
+    assert!(matches!(error, IssueError::OutlivesKeys { .. }));
 }
 
 /// Limits and keys are of one read: with the short limit comes a key that must never sign these
