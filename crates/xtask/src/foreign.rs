@@ -1,4 +1,4 @@
-//! Verifiers and evaluators in other languages, installed under the target folder.
+//! Verifiers, evaluators and servers in other languages, installed under the target folder.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,9 +11,9 @@ use crate::workspace::Workspace;
 /// What the tests are told through the environment.
 #[derive(Debug)]
 pub(crate) struct Foreign {
-    /// `CHANCERY_FOREIGN_PYTHON`: a Python that has PyJWT, boto3, moto and cfn-lint.
+    /// `CHANCERY_FOREIGN_PYTHON`: a Python that has PyJWT, boto3, moto with its server, and cfn-lint.
     pub(crate) python: PathBuf,
-    /// `CHANCERY_FOREIGN_NODE`: a folder with `evaluate.mjs`, `verify.mjs` and what they import.
+    /// `CHANCERY_FOREIGN_NODE`: a folder with `evaluate.mjs`, `verify.mjs`, what they import, and azurite.
     pub(crate) node: PathBuf,
 }
 
@@ -31,7 +31,12 @@ fn python(workspace: &Workspace) -> Result<PathBuf> {
     let python = folder.join("bin/python");
     let pins = workspace.path("tests/foreign/requirements.txt");
     // An upgrade of the system's Python leaves an environment that no longer starts.
-    if probe(&python, &["-c", "import cfnlint, cryptography, jwt, moto"]).is_none() {
+    if probe(
+        &python,
+        &["-c", "import cfnlint, cryptography, flask, jwt, moto"],
+    )
+    .is_none()
+    {
         remove(&folder)?;
     }
     once(&folder, &pins, || {

@@ -37,6 +37,16 @@ pub(crate) const LIBCLANG: Need = Need {
     },
 };
 
+pub(crate) const MOUNTS: Need = Need {
+    name: "the right to mount in a namespace (root, or anybody where the kernel lets them)",
+    packages: &["mount", "util-linux"],
+    is_met: || {
+        let as_root = ["--mount", "true"];
+        let as_anybody = ["--user", "--map-root-user", "--mount", "true"];
+        probe("unshare", &as_root).is_some() || probe("unshare", &as_anybody).is_some()
+    },
+};
+
 pub(crate) const NAMESPACES: Need = Need {
     name: "the right to make namespaces (root, not in a confined container)",
     packages: &["util-linux"],

@@ -23,6 +23,12 @@ const DOWNSTREAM: &[&[&str]] = &[
     &["--all-features"],
 ];
 
+/// Tests that mount file systems of their own.
+const MOUNTING: [&str; 2] = [
+    "mounts::a_full_disk_loses_nothing",
+    "mounts::a_read_only_directory_loses_nothing",
+];
+
 /// Sets up what the tests need, runs all of them, and closes with their sum.
 pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
     let vectors = vectors()?;
@@ -42,8 +48,16 @@ pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
         Some(folder) => cargo.env("CHANCERY_VECTORS", folder),
         None => cargo.args(["--skip", "vectors::"]),
     };
+    let mounts = needs::provide(&[needs::MOUNTS]);
+    if mounts.is_err() {
+        cargo.args(MOUNTING.iter().flat_map(|test| ["--skip", test]));
+    }
     let mut tally = Tally::default();
-    let skipped = tally.cargo_test(&mut cargo);
+    let mut skipped = tally.cargo_test(&mut cargo);
+    if let Err(error) = mounts {
+        skipped -= MOUNTING.len() as u64;
+        tally.missing("full and read-only file systems", &error.to_string());
+    }
     modules::test_all(workspace, &foreign, &mut tally);
     tally.cargo_test(&mut models(workspace));
 
