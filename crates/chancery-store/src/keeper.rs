@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, RwLock};
 
-use chancery_core::rotation::{Change, KeyBackend, RotationPolicy};
-use chancery_core::{KeySet, UnixTime};
+use chancery_core::rotation::{Change, KeyBackend, ManifestError, RotationPolicy};
+use chancery_core::{Algorithm, KeySet, UnixTime};
 use tokio::sync::Mutex;
 
 use crate::keeper::event::Event;
 use crate::keeper::following::Following;
 use crate::keeper::probe::Probe;
-use crate::keeper::trouble::{KeeperError, Trouble};
+use crate::keeper::trouble::KeeperError;
 use crate::keeper::view::View;
 use crate::publication::Publication;
 use crate::store::Store;
@@ -26,7 +26,7 @@ mod round;
 mod run;
 mod step;
 pub(crate) mod trouble;
-mod view;
+pub(crate) mod view;
 
 /// The path of the manifest in its store.
 const MANIFEST: &str = "manifest.json";
@@ -114,18 +114,14 @@ impl Keeper {
     /// # Errors
     /// [`KeeperError::Manifest`] when no other key may sign yet, with the moment from which on one
     /// may; any other when the manifest cannot be changed.
-    pub async fn switch(
-        &self,
-        algorithm: chancery_core::Algorithm,
-        now: UnixTime,
-    ) -> Result<(), KeeperError> {
+    pub async fn switch(&self, algorithm: Algorithm, now: UnixTime) -> Result<(), KeeperError> {
         self.change(now, |manifest, now| {
             let successors = manifest.successors(algorithm, now)?;
             match successors.first() {
                 Some(key) => Ok(Change::Switch {
                     kid: key.kid().to_owned(),
                 }),
-                None => Err(chancery_core::rotation::ManifestError::NoSuccessor {
+                None => Err(ManifestError::NoSuccessor {
                     algorithm,
                     earliest: None,
                 }),
@@ -190,11 +186,7 @@ impl KeeperBuilder {
 
     /// Registers a backend under the name by which the policy and the manifest call it. A replica
     /// that lacks one signs with the keys of the others, and leaves the rest to other replicas.
-    pub fn backend(
-        mut self,
-        name: impl Into<String>,
-        backend: impl KeyBackend + 'static,
-    ) -> Self {
+    pub fn backend(mut self, name: impl Into<String>, backend: impl KeyBackend + 'static) -> Self {
         self.0.backends.insert(name.into(), Arc::new(backend));
         self
     }

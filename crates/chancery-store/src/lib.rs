@@ -41,12 +41,22 @@ mod cloud;
 mod content;
 mod directory;
 mod error;
+mod keeper;
 mod object_path;
 mod open;
 mod probe;
+mod publication;
 mod random;
 mod store;
 
 pub use content::{Content, Object, Version};
 pub use error::StoreError;
+pub use keeper::event::Event;
+#[cfg(feature = "probe")]
+pub use keeper::http_probe::HttpProbe;
+pub use keeper::probe::{Probe, ProbeError};
+pub use keeper::trouble::{KeeperError, Trouble};
+pub use keeper::view::Report;
+pub use keeper::{Keeper, KeeperBuilder};
+pub use publication::{Publication, PublishError};
 pub use store::Store;

@@ -5,6 +5,8 @@ use std::fmt;
 use chancery_core::UnixTime;
 use chancery_core::rotation::KeyState;
 
+use crate::keeper::trouble::{KeeperError, Trouble};
+
 /// Something that a keeper did or met. Its text is a line for a log.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -30,8 +32,11 @@ pub enum Event<'a> {
         /// Its state.
         state: KeyState,
     },
-    /// Something did not succeed. It is tried again in the next step.
-    Failed(&'a crate::keeper::trouble::Trouble),
+    /// A part of a step did not succeed. It is tried again in the next one.
+    Failed(&'a Trouble),
+    /// A whole step of [`Keeper::run`](crate::Keeper::run) did not succeed. The lease was not
+    /// renewed.
+    StepFailed(&'a KeeperError),
     /// A document was published and read back.
     Published {
         /// Its path in the store.
@@ -58,11 +63,27 @@ impl fmt::Display for Event<'_> {
             Self::Followed { revision } => write!(f, "manifest {revision}: followed"),
             Self::Reached { kid, state } => write!(f, "key {kid} is {state}"),
             Self::Failed(trouble) => trouble.fmt(f),
+            Self::StepFailed(error) => error.fmt(f),
             Self::Published { path } => write!(f, "published {path}"),
             Self::LeaseExpired { valid_until } => write!(
                 f,
                 "the manifest could not be read until {valid_until}: nothing signs any more"
             ),
+        }
+    }
+}
+
+#[cfg(feature = "tracing")]
+impl Event<'_> {
+    /// Hands the event to `tracing`, at a level that fits how soon somebody should look.
+    pub(super) fn trace(&self) {
+        match self {
+            Self::LeaseExpired { .. } => tracing::error!("{self}"),
+            Self::Failed(_) | Self::StepFailed(_) => tracing::warn!("{self}"),
+            Self::Changed { .. } | Self::Reached { .. } | Self::Published { .. } => {
+                tracing::info!("{self}");
+            }
+            Self::Followed { .. } => tracing::debug!("{self}"),
         }
     }
 }

@@ -59,7 +59,9 @@ impl HttpProbe {
             )));
         }
         let Some(jwks_uri) = member("jwks_uri") else {
-            return Err(ProbeError::new(format!("{discovery}: there is no jwks_uri")));
+            return Err(ProbeError::new(format!(
+                "{discovery}: there is no jwks_uri"
+            )));
         };
         self.fetch(jwks_uri).await
     }

@@ -45,6 +45,7 @@ impl Task {
 }
 
 /// What a call came to.
+#[derive(Debug)]
 pub(crate) enum Done {
     Created(CreatedKey),
     Opened(Arc<dyn Signer>),
@@ -60,7 +61,9 @@ pub(crate) struct Jobs(HashMap<Task, JoinHandle<Outcome>>);
 impl Jobs {
     /// Makes the call on a thread of its own, unless it is being made already.
     pub(crate) fn start(&mut self, task: Task, call: impl FnOnce() -> Outcome + Send + 'static) {
-        self.0.entry(task).or_insert_with(|| task::spawn_blocking(call));
+        self.0
+            .entry(task)
+            .or_insert_with(|| task::spawn_blocking(call));
     }
 
     /// Waits for the calls, and takes those that have ended in time.

@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chancery_core::{Algorithm, Jwk, JwkSet};
 use chancery_core::rotation::{
     Action, BackendError, Change, KeyBackend, ManagedKey, Manifest, plan,
 };
+use chancery_core::{Algorithm, Jwk, JwkSet};
 use tokio::time::{self, Instant};
 
 use crate::keeper::Keeper;
@@ -112,7 +112,13 @@ impl Keeper {
                 Action::Destroy { kid } => {
                     if let Some(key) = manifest.key(kid) {
                         following.signers.remove(kid);
-                        self.destroy(following, given_up, key.backend(), key.reference(), key.jwk());
+                        self.destroy(
+                            following,
+                            given_up,
+                            key.backend(),
+                            key.reference(),
+                            key.jwk(),
+                        );
                     }
                 }
                 Action::Probe { kid } => unseen.extend(manifest.key(kid)),
@@ -353,7 +359,10 @@ impl Keeper {
         }
         for key in seen {
             let kid = key.kid().to_owned();
-            match self.write(following, &Change::Observe { kid }, present).await {
+            match self
+                .write(following, &Change::Observe { kid }, present)
+                .await
+            {
                 Ok(_) => {}
                 Err(error) => return given_up.change(error),
             }

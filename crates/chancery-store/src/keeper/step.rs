@@ -13,7 +13,8 @@ use crate::keeper::event::Event;
 use crate::keeper::following::{Current, Following};
 use crate::keeper::round::GivenUp;
 use crate::keeper::trouble::{KeeperError, Trouble};
-use crate::keeper::{Keeper, MANIFEST, Report};
+use crate::keeper::view::Report;
+use crate::keeper::{Keeper, MANIFEST};
 
 /// How often a step looks for something to do before it leaves the rest to the next one.
 const MOST_ROUNDS: usize = 16;
@@ -59,7 +60,8 @@ impl Keeper {
         let present = Present::beginning_at(now);
         let mut following = self.0.following.lock().await;
         let outcome = self.try_step(&mut following, present).await;
-        self.look(&following, present.now(), outcome.as_ref().err());
+        let troubles = outcome.as_ref().map(|report| report.troubles.as_slice());
+        self.look(&following, present.now(), troubles);
         outcome
     }
 
@@ -81,7 +83,8 @@ impl Keeper {
             }
         }
         let mut troubles = given_up.troubles;
-        self.publish(following, present, &mut troubles).await?;
+        self.publish_documents(following, present, &mut troubles)
+            .await?;
         for trouble in &troubles {
             self.tell(&Event::Failed(trouble));
         }
@@ -89,15 +92,23 @@ impl Keeper {
     }
 
     /// Makes a change that somebody asked for, on the manifest as it is in the store now.
-    pub(super) async fn change(&self, change: &Change, now: UnixTime) -> Result<(), KeeperError> {
+    pub(super) async fn change(
+        &self,
+        now: UnixTime,
+        change: impl Fn(&Manifest, UnixTime) -> Result<Change, ManifestError>,
+    ) -> Result<(), KeeperError> {
         let present = Present::beginning_at(now);
         let mut following = self.0.following.lock().await;
         for _ in 0..MOST_TRIES {
             self.read(&mut following, present).await?;
-            let written = self.write(&mut following, change, present).await?;
+            let Some(current) = &following.current else {
+                return Err(self.no_manifest());
+            };
+            let change = change(&current.manifest, present.now())?;
+            let written = self.write(&mut following, &change, present).await?;
             self.follow(&mut following)?;
             if written {
-                self.look(&following, present.now(), None);
+                self.look(&following, present.now(), Ok(&[]));
                 return Ok(());
             }
         }
@@ -155,7 +166,7 @@ impl Keeper {
         };
         let read_at = present.now();
         let manifest = current.manifest.apply(change, &self.0.replica, read_at)?;
-        let bytes = manifest.to_json();
+        let bytes = manifest.to_json()?;
         let content = Content::new(&bytes, "application/json");
         // All moments of the change count on it being in force this soon.
         let patience = manifest.times().clock_error.max(Duration::from_secs(1));
@@ -205,7 +216,7 @@ impl Keeper {
             outcome => return outcome,
         }
         let manifest = Manifest::create(self.0.policy.clone(), &self.0.replica, now)?;
-        let bytes = manifest.to_json();
+        let bytes = manifest.to_json()?;
         let content = Content::new(&bytes, "application/json");
         match self.0.store.create(MANIFEST, &content).await {
             Ok(version) => self.take(&mut following, manifest, version, now),
@@ -215,7 +226,7 @@ impl Keeper {
         Ok(())
     }
 
-    async fn publish(
+    async fn publish_documents(
         &self,
         following: &mut Following,
         present: Present,
@@ -253,7 +264,7 @@ impl Keeper {
         Ok(())
     }
 
-    fn no_manifest(&self) -> KeeperError {
+    pub(super) fn no_manifest(&self) -> KeeperError {
         KeeperError::NoManifest {
             object: format!("{}{MANIFEST}", self.0.store),
         }

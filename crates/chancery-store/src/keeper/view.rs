@@ -1,0 +1,119 @@
+//! What a keeper tells about itself.
+
+use std::sync::{Arc, PoisonError};
+
+use chancery_core::rotation::{Manifest, plan};
+use chancery_core::{Lease, UnixTime};
+
+use crate::keeper::Keeper;
+use crate::keeper::event::Event;
+use crate::keeper::following::Following;
+use crate::keeper::step::Present;
+use crate::keeper::trouble::{KeeperError, Trouble};
+
+/// What is told to those who ask while a step is on its way.
+#[derive(Clone, Default)]
+pub(super) struct View {
+    pub(super) manifest: Option<Arc<Manifest>>,
+    pub(super) lease: Option<Lease>,
+    /// The keys that sign here.
+    pub(super) signers: Vec<String>,
+    /// What did not succeed in the last step.
+    pub(super) troubles: Vec<String>,
+    has_told_expiry: bool,
+}
+
+/// What a step came to.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Report {
+    /// The revision of the manifest that is followed now.
+    pub revision: u64,
+    /// When the plan has something to be done next; that may be now. None when nothing is planned.
+    pub next: Option<UnixTime>,
+    /// What did not succeed, and is tried again in the next step.
+    pub troubles: Vec<Trouble>,
+}
+
+impl Keeper {
+    /// Whether this replica can do its work: the lease has not run out, and each lane of the policy
+    /// has a key that signs here. A load balancer's readiness check wants to know.
+    #[must_use]
+    pub fn is_ready(&self, now: UnixTime) -> bool {
+        let view = self.view();
+        let (Some(manifest), Some(lease)) = (&view.manifest, &view.lease) else {
+            return false;
+        };
+        lease.is_valid(now)
+            && manifest.policy().lanes.iter().all(|lane| {
+                manifest
+                    .active(lane.algorithm, now)
+                    .is_some_and(|key| view.signers.iter().any(|kid| kid == key.kid()))
+            })
+    }
+
+    /// The manifest that is followed; none before the first step.
+    #[must_use]
+    pub fn manifest(&self) -> Option<Arc<Manifest>> {
+        self.view().manifest
+    }
+
+    pub(super) fn view(&self) -> View {
+        // A view is swapped whole, so a poisoned lock holds a whole one.
+        let view = self.0.view.read().unwrap_or_else(PoisonError::into_inner);
+        view.clone()
+    }
+
+    /// Takes down how things are after a step.
+    pub(super) fn look(
+        &self,
+        following: &Following,
+        now: UnixTime,
+        outcome: Result<&[Trouble], &KeeperError>,
+    ) {
+        let before = self.view();
+        let lease = following.lease().cloned();
+        let expired = lease.as_ref().filter(|lease| !lease.is_valid(now));
+        if let Some(lease) = expired
+            && !before.has_told_expiry
+        {
+            let valid_until = lease.valid_until();
+            self.tell(&Event::LeaseExpired { valid_until });
+        }
+        let mut signers: Vec<String> = following.signers.keys().cloned().collect();
+        signers.sort_unstable();
+        let view = View {
+            manifest: following
+                .current
+                .as_ref()
+                .map(|current| Arc::clone(&current.manifest)),
+            signers,
+            troubles: match outcome {
+                Ok(troubles) => troubles.iter().map(ToString::to_string).collect(),
+                Err(error) => vec![error.to_string()],
+            },
+            has_told_expiry: expired.is_some(),
+            lease,
+        };
+        *self.0.view.write().unwrap_or_else(PoisonError::into_inner) = view;
+    }
+
+    pub(super) fn report(
+        &self,
+        following: &Following,
+        present: Present,
+        troubles: Vec<Trouble>,
+    ) -> Result<Report, KeeperError> {
+        let Some(current) = &following.current else {
+            return Err(self.no_manifest());
+        };
+        let next = plan(&current.manifest, &self.0.policy, present.now())
+            .ok()
+            .and_then(|plan| plan.next());
+        Ok(Report {
+            revision: current.manifest.revision(),
+            next,
+            troubles,
+        })
+    }
+}

@@ -1,0 +1,6 @@
+//! The keeper, over a store in memory and by a clock that the tests turn.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+mod life;
+mod support;
