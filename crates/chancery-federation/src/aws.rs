@@ -14,9 +14,9 @@ mod trust_policy;
 pub use self::evaluate::{Context, Decision, FailedElement, Failure, Key, Reason};
 pub use self::lint::lint;
 pub use self::policy::{
-    ActionElement, Comparison, Condition, Effect, MAX_POLICY_LEN, Operator, Policy, PolicyError,
-    PolicyProblem, Principal, PrincipalElement, PrincipalType, Principals, SetOperator, Statement,
-    Version,
+    ActionElement, Comparison, Condition, Effect, MAX_POLICY_CHARACTERS, MAX_POLICY_LEN, Operator,
+    Policy, PolicyError, PolicyProblem, Principal, PrincipalElement, PrincipalType, Principals,
+    SetOperator, Statement, Version,
 };
 pub use self::provider::{Partition, Provider, ProviderError};
 pub use self::session_tags::{SessionTags, SessionTagsError};

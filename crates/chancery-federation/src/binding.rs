@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use chancery_core::{Claims, Issuer, PolicyError, TokenPolicy, TokenRequest, TokenTerms};
+use chancery_core::{
+    AlgorithmSet, Claims, Issuer, PolicyError, TokenPolicy, TokenRequest, TokenTerms,
+};
 
 use crate::aws::{SessionTags, SourceIdentity};
 use crate::finding::{Finding, Severity};
@@ -43,6 +45,7 @@ pub struct Binding {
     relying_party: &'static RelyingParty,
     session_tags: bool,
     source_identity: bool,
+    certified_keys: bool,
 }
 
 impl Binding {
@@ -53,6 +56,7 @@ impl Binding {
             relying_party,
             session_tags: false,
             source_identity: false,
+            certified_keys: false,
         }
     }
 
@@ -72,6 +76,19 @@ impl Binding {
         self
     }
 
+    /// Signs as well with the algorithms that the relying party takes only of keys that carry their
+    /// certificate: for Ceph those of elliptic curves, which are faster than RSA. Without it an
+    /// RSA key signs, which needs none.
+    ///
+    /// All keys of these algorithms need one
+    /// ([`ScheduledKey::with_certificate_chain`](chancery_core::ScheduledKey::with_certificate_chain));
+    /// [`Bindings::check`] tells which has none.
+    #[must_use]
+    pub fn with_certified_keys(mut self) -> Self {
+        self.certified_keys = true;
+        self
+    }
+
     /// The audience.
     #[must_use]
     pub fn audience(&self) -> &str {
@@ -82,6 +99,14 @@ impl Binding {
     #[must_use]
     pub const fn relying_party(&self) -> &'static RelyingParty {
         self.relying_party
+    }
+
+    /// With which algorithms its tokens may be signed, of those that need no certificate.
+    fn algorithms(&self, bare: AlgorithmSet) -> AlgorithmSet {
+        match self.relying_party.algorithms_with_certificate() {
+            Some(certified) if self.certified_keys => certified,
+            _ => bare,
+        }
     }
 
     /// The claims that the audience did not opt in to.
@@ -132,9 +157,17 @@ impl Bindings {
             let is_new = self.0[..index]
                 .iter()
                 .all(|other| other.relying_party != relying_party);
-            if is_new {
-                findings.extend(relying_party.check_bound(issuer));
+            if !is_new {
+                continue;
             }
+            let others = self.0[index..]
+                .iter()
+                .filter(|other| other.relying_party == relying_party);
+            findings.extend(relying_party.check_bound(issuer));
+            if others.clone().any(|binding| binding.certified_keys) {
+                findings.extend(relying_party.check_certificates(issuer));
+            }
+            findings.extend(relying_party.check_audience_count(others.count()));
         }
         findings
     }
@@ -148,6 +181,13 @@ impl Bindings {
             findings.extend(binding.unwanted(claims));
             for rule in binding.relying_party.rules() {
                 if self.is_bound_party(binding.relying_party, &rule.requirement, claims) {
+                    continue;
+                }
+                let is_lifted = binding.certified_keys
+                    && binding
+                        .relying_party
+                        .takes_with_certificate(&rule.requirement, claims);
+                if is_lifted {
                     continue;
                 }
                 let broken = rule.requirement.broken_by_claims(claims, claims.lifetime());
@@ -208,22 +248,23 @@ impl TokenPolicy for Bindings {
         let mut terms = TokenTerms::default();
         let claims = request.claims;
         for binding in self.meant(claims) {
-            let refused = |finding| {
+            let refused = |finding, by_relying_party| {
                 PolicyError::new(Refused {
                     audience: binding.audience.clone(),
                     relying_party: binding.relying_party,
                     finding,
+                    by_relying_party,
                 })
             };
             if let Some(finding) = binding.unwanted(claims) {
-                return Err(refused(finding));
+                return Err(refused(finding, true));
             }
             for rule in binding.relying_party.rules() {
                 match rule.requirement {
                     _ if rule.severity != Severity::Error => {}
                     // The issuer sees to these two.
                     Requirement::Algorithms(algorithms) => {
-                        terms = terms.with_algorithms(algorithms);
+                        terms = terms.with_algorithms(binding.algorithms(algorithms));
                     }
                     Requirement::Token(length) => {
                         terms = terms.with_longest_token(length.longest);
@@ -235,7 +276,8 @@ impl TokenPolicy for Bindings {
                             .broken_by_claims(claims, Some(request.lifetime))
                             .or_else(|| requirement.broken_by_url(request.issuer));
                         if let Some(broken) = broken {
-                            return Err(refused(binding.relying_party.finding(rule, broken)));
+                            let finding = binding.relying_party.finding(rule, broken);
+                            return Err(refused(finding, requirement.is_enforced()));
                         }
                     }
                 }
@@ -256,6 +298,9 @@ pub struct Refused {
     pub relying_party: &'static RelyingParty,
     /// What is wrong with the token.
     pub finding: Finding,
+    /// Whether the relying party itself would refuse it. Otherwise it would take the token, and read
+    /// more in it than is true.
+    pub by_relying_party: bool,
 }
 
 impl fmt::Display for Refused {
@@ -264,10 +309,16 @@ impl fmt::Display for Refused {
             audience,
             relying_party,
             finding,
+            by_relying_party,
         } = self;
+        let verb = if *by_relying_party {
+            "would refuse the token"
+        } else {
+            "would take the token for more than it is, so it is not minted"
+        };
         write!(
             f,
-            "{relying_party}, to which the audience {audience:?} is bound, would refuse the token: {}: {}; {}",
+            "{relying_party}, to which the audience {audience:?} is bound, {verb}: {}: {}; {}",
             finding.what, finding.why, finding.mend
         )
     }

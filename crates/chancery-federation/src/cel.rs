@@ -32,32 +32,50 @@ pub(crate) fn string(text: &str) -> String {
     literal
 }
 
-/// Whether a text is not blank and stays one expression within parentheses: its brackets match, its
-/// strings end, and it has no comment (CEL Language Definition, "Syntax").
-pub(crate) fn is_one_expression(text: &str) -> bool {
-    if text.trim().is_empty() || text.contains('\0') {
-        return false;
+/// Where a text is no expression, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Flaw {
+    /// In bytes from 0.
+    pub(crate) position: usize,
+    pub(crate) problem: &'static str,
+}
+
+/// Finds what keeps a text from being one expression, within parentheses as well: it is blank, its
+/// brackets do not match, a string does not end, or it has a comment or a NUL (CEL Language
+/// Definition, "Syntax").
+pub(crate) fn flaw(text: &str) -> Option<Flaw> {
+    let flaw = |position, problem| Some(Flaw { position, problem });
+    if text.trim().is_empty() {
+        return flaw(0, "there is no expression");
     }
-    let mut open = Vec::new();
+    // The brackets that are open: where, and what closes them.
+    let mut open: Vec<(usize, char)> = Vec::new();
     let mut rest = text;
     // The letters before a quotation mark say whether a backslash escapes.
     let mut prefix = String::new();
     while let Some(character) = rest.chars().next() {
+        let position = text.len() - rest.len();
         match character {
             '"' | '\'' => {
                 let is_raw = matches!(prefix.as_str(), "r" | "br" | "rb");
                 let Some(after) = after_string(rest, character, is_raw) else {
-                    return false;
+                    return flaw(position, "a string does not end");
                 };
+                if let Some(nul) = rest[..rest.len() - after.len()].find('\0') {
+                    return flaw(position + nul, "there is a NUL");
+                }
                 rest = after;
                 prefix.clear();
                 continue;
             }
-            '/' if rest.starts_with("//") => return false,
-            '(' => open.push(')'),
-            '[' => open.push(']'),
-            '{' => open.push('}'),
-            ')' | ']' | '}' if open.pop() != Some(character) => return false,
+            '\0' => return flaw(position, "there is a NUL"),
+            '/' if rest.starts_with("//") => return flaw(position, "there is a comment"),
+            '(' => open.push((position, ')')),
+            '[' => open.push((position, ']')),
+            '{' => open.push((position, '}')),
+            ')' | ']' | '}' if open.pop().is_none_or(|(_, close)| close != character) => {
+                return flaw(position, "a bracket closes none that is open");
+            }
             _ => {}
         }
         if character.is_alphanumeric() || character == '_' {
@@ -67,7 +85,8 @@ pub(crate) fn is_one_expression(text: &str) -> bool {
         }
         rest = &rest[character.len_utf8()..];
     }
-    open.is_empty()
+    let (position, _) = open.pop()?;
+    flaw(position, "a bracket is not closed")
 }
 
 /// What follows the string literal with which a text begins.

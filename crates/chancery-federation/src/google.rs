@@ -4,8 +4,8 @@ use std::fmt::{self, Write as _};
 
 use chancery_core::IssuerUrl;
 
-use crate::cel;
-use crate::sharing::Sharing;
+use crate::cel::{self, Flaw};
+use crate::sharing::{Sharing, is_somebody};
 use crate::shell::quote;
 use crate::tree::{Body, Tree, is_kept_by_terraform, resource};
 
@@ -96,8 +96,9 @@ impl PoolProvider {
     /// `assertion`.
     ///
     /// # Errors
-    /// [`PoolProviderError::Mapping`] when the name or the length is not one that Google takes, the
-    /// expression has a NUL, or there are too many.
+    /// [`PoolProviderError::Mapping`] when the name or the length is not one that Google takes, or
+    /// there are too many; [`PoolProviderError::Expression`] when the expression is blank, or has
+    /// brackets that do not match, a string that does not end, a comment or a NUL.
     pub fn with_mapping(
         mut self,
         attribute: impl Into<String>,
@@ -113,12 +114,16 @@ impl PoolProvider {
         let is_attribute = attribute == "google.groups"
             || attribute.strip_prefix("attribute.").is_some_and(is_name);
         let is_there = self.mapping.iter().any(|(other, _)| *other == attribute);
-        let fits = !expression.is_empty()
-            && expression.len() <= 2048
-            && !expression.contains('\0')
-            && self.mapping.len() < 50;
+        let fits = expression.len() <= 2048 && self.mapping.len() < 50;
         if !is_attribute || is_there || !fits {
             return Err(PoolProviderError::Mapping { attribute });
+        }
+        if let Some(Flaw { position, problem }) = cel::flaw(&expression) {
+            return Err(PoolProviderError::Expression {
+                attribute,
+                position,
+                problem,
+            });
         }
         self.mapping.push((attribute, expression));
         Ok(self)
@@ -143,14 +148,14 @@ impl PoolProvider {
     /// The attribute condition, in CEL.
     ///
     /// # Errors
-    /// [`PoolProviderError::NobodyIdentified`] when the issuer is shared and there is none,
-    /// [`PoolProviderError::Condition`] when the one that was added is blank, or has parentheses
+    /// [`PoolProviderError::NobodyIdentified`] when the issuer is shared and there is none, or
+    /// a subject is not whole, such as `repo:`,
+    /// [`PoolProviderError::Condition`] when the one that was added is blank, or has brackets
     /// that do not match, a string that does not end, a comment or a NUL,
     /// [`PoolProviderError::ConditionLength`] when it is too long.
     pub fn condition(&self, sharing: Sharing) -> Result<Option<String>, PoolProviderError> {
-        let is_added = |other: &String| cel::is_one_expression(other);
-        if !self.condition.as_ref().is_none_or(is_added) {
-            return Err(PoolProviderError::Condition);
+        if let Some(Flaw { position, problem }) = self.condition.as_deref().and_then(cel::flaw) {
+            return Err(PoolProviderError::Condition { position, problem });
         }
         let subjects =
             (!self.subjects.is_empty()).then(|| cel::one_of("assertion.sub", &self.subjects));
@@ -158,6 +163,10 @@ impl PoolProvider {
             (Some(subjects), Some(other)) => Some(format!("{subjects} && ({other})")),
             (subjects, other) => subjects.or_else(|| other.clone()),
         };
+        let is_part = |subject: &String| !is_somebody(subject);
+        if sharing == Sharing::ManyCustomers && self.subjects.iter().any(is_part) {
+            return Err(PoolProviderError::NobodyIdentified);
+        }
         match &condition {
             None if sharing == Sharing::ManyCustomers => Err(PoolProviderError::NobodyIdentified),
             Some(condition) if condition.chars().count() > 4096 => {
@@ -310,17 +319,30 @@ pub enum PoolProviderError {
     },
     /// An audience is empty, longer than 256 characters, or the eleventh, or has a NUL.
     Audience,
-    /// A mapping has a name or a length that Google does not take, has a NUL, is there twice, or is
-    /// the 51st.
+    /// A mapping has a name or a length that Google does not take, is there twice, or is the 51st.
     Mapping {
         /// The attribute.
         attribute: String,
     },
     /// The issuer is shared, and nothing tells its customers apart.
     NobodyIdentified,
-    /// The condition that was added is no expression by itself: it is blank, or has parentheses that
-    /// do not match, a string that does not end, a comment or a NUL.
-    Condition,
+    /// What an attribute is mapped to is no expression: it is blank, or has brackets that do not
+    /// match, a string that does not end, a comment or a NUL.
+    Expression {
+        /// The attribute.
+        attribute: String,
+        /// Where, in bytes from 0.
+        position: usize,
+        /// What is wrong there.
+        problem: &'static str,
+    },
+    /// The condition that was added is no expression by itself, as with a mapping's.
+    Condition {
+        /// Where, in bytes from 0.
+        position: usize,
+        /// What is wrong there.
+        problem: &'static str,
+    },
     /// An audience, a mapping or the condition has a character from U+0300 on, which Terraform may
     /// normalize into another.
     Normalization,
@@ -346,8 +368,17 @@ impl fmt::Display for PoolProviderError {
             Self::NobodyIdentified => f.write_str(
                 "the issuer has many customers, and a provider without a condition lets in all of them; add a subject",
             ),
-            Self::Condition => f.write_str(
-                "the condition is blank, or has parentheses that do not match, a string that does not end, a comment or a NUL; write one whole expression",
+            Self::Expression {
+                attribute,
+                position,
+                problem,
+            } => write!(
+                f,
+                "the mapping of {attribute:?} is no expression: {problem}, at byte {position}; write one whole expression"
+            ),
+            Self::Condition { position, problem } => write!(
+                f,
+                "the condition is no expression: {problem}, at byte {position}; write one whole expression"
             ),
             Self::Normalization => f.write_str(
                 "Terraform normalizes strings, and may change the characters from U+0300 on; use others in audiences, mappings and the condition, or gcloud",

@@ -5,7 +5,7 @@ use std::fmt;
 use chancery_core::IssuerUrl;
 
 use crate::cel;
-use crate::sharing::Sharing;
+use crate::sharing::{Sharing, is_somebody};
 use crate::tree::Tree;
 
 /// A JWT authenticator of the API server (Kubernetes, "Authenticating": structured authentication
@@ -87,9 +87,12 @@ impl Authenticator {
     /// The file for `--authentication-config`, as Kubernetes reads it from 1.30 on.
     ///
     /// # Errors
-    /// [`AuthenticatorError::NobodyIdentified`] when the issuer is shared and no subject is named.
+    /// [`AuthenticatorError::NobodyIdentified`] when the issuer is shared and no subject is named, or one
+    /// that is not whole, such as `repo:`.
     pub fn yaml(&self, sharing: Sharing) -> Result<String, AuthenticatorError> {
-        if sharing == Sharing::ManyCustomers && self.subjects.is_empty() {
+        let is_identified =
+            !self.subjects.is_empty() && self.subjects.iter().all(|subject| is_somebody(subject));
+        if sharing == Sharing::ManyCustomers && !is_identified {
             return Err(AuthenticatorError::NobodyIdentified);
         }
         let mut issuer = vec![

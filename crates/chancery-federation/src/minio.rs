@@ -4,7 +4,7 @@ use std::fmt;
 
 use chancery_core::IssuerUrl;
 
-use crate::sharing::Sharing;
+use crate::sharing::{Sharing, is_somebody};
 use crate::shell::quote;
 use crate::tree::Tree;
 
@@ -82,10 +82,12 @@ impl OpenIdProvider {
     /// The access policy.
     ///
     /// # Errors
-    /// [`OpenIdProviderError`] when the issuer is shared and no subject is named, when nothing is
+    /// [`OpenIdProviderError`] when the issuer is shared and no whole subject is named, when nothing is
     /// allowed, or when a subject holds `${`, which MinIO reads as a variable.
     pub fn policy_json(&self, sharing: Sharing) -> Result<String, OpenIdProviderError> {
-        if sharing == Sharing::ManyCustomers && self.subjects.is_empty() {
+        let is_identified =
+            !self.subjects.is_empty() && self.subjects.iter().all(|subject| is_somebody(subject));
+        if sharing == Sharing::ManyCustomers && !is_identified {
             return Err(OpenIdProviderError::NobodyIdentified);
         }
         if self.access.is_empty() {

@@ -111,6 +111,54 @@ impl RelyingParty {
         })
     }
 
+    /// The algorithms that it takes of keys that carry their certificate, where those are more.
+    pub(crate) fn algorithms_with_certificate(&self) -> Option<AlgorithmSet> {
+        self.rules.iter().find_map(|rule| match rule.requirement {
+            Requirement::AlgorithmsWithCertificate(algorithms) => Some(algorithms),
+            _ => None,
+        })
+    }
+
+    /// Whether the claims ask for an algorithm that it takes besides those of the requirement, of a
+    /// key that carries its certificate.
+    pub(crate) fn takes_with_certificate(
+        &self,
+        requirement: &Requirement,
+        claims: &Claims,
+    ) -> bool {
+        matches!(requirement, Requirement::Algorithms(_))
+            && claims.signing_algorithm().is_some_and(|asked| {
+                self.algorithms_with_certificate()
+                    .is_some_and(|algorithms| algorithms.contains(asked))
+            })
+    }
+
+    /// Checks how many audiences of an issuer it would have to register.
+    pub(crate) fn check_audience_count(&self, count: usize) -> Option<Finding> {
+        self.rules.iter().find_map(|rule| match rule.requirement {
+            Requirement::Audiences(most) if count > most => {
+                let broken = Broken {
+                    what: format!("{count} audiences are bound to {}", self.name),
+                    mend: "let several customers share an audience, and tell them apart by the subject"
+                        .into(),
+                };
+                Some(self.finding(rule, broken))
+            }
+            _ => None,
+        })
+    }
+
+    /// Looks for a published key of an algorithm that needs its certificate, and has none.
+    pub(crate) fn check_certificates(&self, issuer: &Issuer) -> Option<Finding> {
+        self.rules.iter().find_map(|rule| match rule.requirement {
+            Requirement::AlgorithmsWithCertificate(algorithms) => {
+                let broken = check::without_certificate(self.algorithms()?, algorithms, issuer)?;
+                Some(self.finding(rule, broken))
+            }
+            _ => None,
+        })
+    }
+
     /// Checks the issuer's URL, its keys and its documents, as they are at this moment, and whether
     /// it signs with an algorithm of the relying party's where it is not asked to.
     #[must_use]
@@ -131,10 +179,18 @@ impl RelyingParty {
         self.rules
             .iter()
             .filter_map(|rule| {
-                let broken = rule
+                let mut broken = rule
                     .requirement
                     .broken_by_claims(claims, claims.lifetime())?;
-                Some(self.finding(rule, broken))
+                let mut severity = rule.severity;
+                if self.takes_with_certificate(&rule.requirement, claims) {
+                    broken.mend = "give the key its certificate (x5c)".into();
+                    severity = Severity::Warning;
+                }
+                Some(Finding {
+                    severity,
+                    ..self.finding(rule, broken)
+                })
             })
             .collect()
     }
@@ -145,17 +201,29 @@ impl RelyingParty {
         self.rules
             .iter()
             .filter_map(|rule| match rule.requirement {
-                Requirement::Subject(length) if template.longest() > length.longest => {
-                    let broken = Broken {
-                        what: format!(
-                            "the template can make a subject of {} characters",
-                            template.longest()
-                        ),
-                        mend: "give its variables shorter longest lengths, or use ids instead of names".into(),
-                    };
-                    Some(self.finding(rule, broken))
-                }
+                Requirement::Subject(length) => Some((rule, length)),
                 _ => None,
+            })
+            .flat_map(|(rule, length)| {
+                let (shortest, longest) = (template.shortest(), template.longest());
+                let too_long = (longest > length.longest).then_some((
+                    longest,
+                    "give its variables shorter longest lengths, or use ids instead of names",
+                ));
+                let too_short = (shortest < length.shortest).then_some((
+                    shortest,
+                    "put a name before its variables, such as \"job:{id}\"",
+                ));
+                [too_long, too_short]
+                    .into_iter()
+                    .flatten()
+                    .map(|(len, mend)| {
+                        let broken = Broken {
+                            what: format!("the template can make a subject of {len} characters"),
+                            mend: mend.into(),
+                        };
+                        self.finding(rule, broken)
+                    })
             })
             .collect()
     }
@@ -264,6 +332,9 @@ pub enum Certainty {
 pub enum Requirement {
     /// One of these signs the token.
     Algorithms(AlgorithmSet),
+    /// One of these signs the token, where the key carries its certificate (`x5c`); the set has
+    /// those that need none as well.
+    AlgorithmsWithCertificate(AlgorithmSet),
     /// So many keys of a family (RSA, EC) are read. A key set has no more than 100 in all.
     KeysOfFamily(usize),
     /// So many keys are read.
@@ -298,6 +369,8 @@ pub enum Requirement {
     Audience(&'static str),
     /// The length of each audience.
     AudienceLength(Length),
+    /// So many audiences, or client ids, are registered for one issuer.
+    Audiences(usize),
     /// `azp` is read instead of `aud` where it is present.
     AuthorizedPartyFirst,
     /// `azp` is read where `aud` does not have the client id.
@@ -320,12 +393,23 @@ pub enum Requirement {
     OnlyVerifiedEmail,
     /// No object inside a private claim has a member of these names.
     NoNested(&'static [&'static str]),
+    /// So many bytes may be mapped from the subject and the private claims.
+    MappedBytes(usize),
     /// The length of the token, in characters.
     Token(Length),
     /// `typ` is `JWT`, not that of access tokens.
     PlainType,
     /// Session tags and the source identity, where present, are as AWS reads them.
     AwsClaims,
+}
+
+impl Requirement {
+    /// Whether the relying party itself refuses a token that breaks it. Otherwise it would take the
+    /// token, and read more in it than is true: that such a token is not minted is a rule of this
+    /// library.
+    pub(crate) const fn is_enforced(&self) -> bool {
+        !matches!(self, Self::OnlyVerifiedEmail | Self::NoNested(_))
+    }
 }
 
 /// From the shortest to the longest that something may be.
@@ -395,6 +479,9 @@ impl fmt::Display for Requirement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Algorithms(algorithms) => write!(f, "takes {algorithms}"),
+            Self::AlgorithmsWithCertificate(algorithms) => {
+                write!(f, "takes {algorithms} of keys with their certificate (x5c)")
+            }
             Self::KeysOfFamily(most) => write!(f, "reads {most} RSA and {most} EC keys"),
             Self::Keys(most) => write!(f, "reads {most} keys"),
             Self::FirstKey => f.write_str("reads only the first key of a JWKS"),
@@ -416,6 +503,7 @@ impl fmt::Display for Requirement {
             Self::OneAudience => f.write_str("wants exactly one audience"),
             Self::Audience(audience) => write!(f, "expects the audience {audience}"),
             Self::AudienceLength(length) => write!(f, "takes audiences of {length}"),
+            Self::Audiences(most) => write!(f, "registers {most} audiences of an issuer"),
             Self::AuthorizedPartyFirst => {
                 f.write_str("reads azp instead of aud where it is present")
             }
@@ -438,6 +526,7 @@ impl fmt::Display for Requirement {
             Self::NoNested(_) => {
                 f.write_str("reads the members of nested objects as claims of their own")
             }
+            Self::MappedBytes(most) => write!(f, "maps values of {most} bytes in all"),
             Self::Token(length) => write!(f, "takes tokens of {length}"),
             Self::PlainType => f.write_str("expects ID tokens"),
             Self::AwsClaims => f.write_str("holds session tags and the source identity to limits"),

@@ -116,6 +116,14 @@ impl Variable {
         &self.kind
     }
 
+    /// How few characters of the subject a value may take.
+    fn shortest(&self) -> usize {
+        match &self.kind {
+            Kind::OneOf(values) => values.iter().map(|value| value.len()).min().unwrap_or(0),
+            Kind::Id | Kind::Text => 1,
+        }
+    }
+
     fn check(&self) -> Result<(), TemplateError> {
         if self.longest == 0 {
             return Err(TemplateError::NoValue {
@@ -324,6 +332,18 @@ impl SubjectTemplate {
             .map(|part| match part {
                 Part::Literal(literal) => literal.len(),
                 Part::Variable(index) => self.variables[*index].longest,
+            })
+            .sum()
+    }
+
+    /// The shortest subject that it can make, in characters: no value is empty.
+    #[must_use]
+    pub fn shortest(&self) -> usize {
+        self.parts
+            .iter()
+            .map(|part| match part {
+                Part::Literal(literal) => literal.len(),
+                Part::Variable(index) => self.variables[*index].shortest(),
             })
             .sum()
     }

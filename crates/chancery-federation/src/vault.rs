@@ -4,7 +4,7 @@ use std::fmt;
 
 use chancery_core::IssuerUrl;
 
-use crate::sharing::Sharing;
+use crate::sharing::{Sharing, is_somebody};
 use crate::shell::quote;
 use crate::subject_pattern::SubjectPattern;
 use crate::tree::Tree;
@@ -102,12 +102,13 @@ impl Role {
     /// not count.
     #[must_use]
     pub fn with_claim(mut self, claim: impl Into<String>, value: impl Into<String>) -> Self {
+        let value = value.into();
         self.bind(
             claim.into(),
             Bound {
-                value: value.into(),
                 is_exact: true,
-                is_identifying: true,
+                is_identifying: is_somebody(&value),
+                value,
             },
         );
         self
@@ -147,13 +148,13 @@ impl Role {
         let identifies = |(claim, values): &(String, Vec<Bound>)| {
             !is_common(claim) && values.iter().all(|bound| bound.is_identifying)
         };
-        if sharing == Sharing::ManyCustomers && !self.claims.iter().any(identifies) {
-            return Err(RoleError::NobodyIdentified);
-        }
         let mut all = self.claims.iter().flat_map(|(_, values)| values);
         let has_pattern = all.clone().any(|bound| !bound.is_exact);
         if all.clone().any(|bound| bound.value.is_empty()) {
             return Err(RoleError::Empty);
+        }
+        if sharing == Sharing::ManyCustomers && !self.claims.iter().any(identifies) {
+            return Err(RoleError::NobodyIdentified);
         }
         // The type is one for all claims: beside a pattern, every star is a wildcard.
         if has_pattern && all.any(|bound| bound.is_exact && bound.value.contains('*')) {

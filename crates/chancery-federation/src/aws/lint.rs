@@ -1,16 +1,16 @@
 //! What is wrong with a trust policy that IAM takes all the same.
 
 use super::policy::{
-    ActionElement, Comparison, Condition, Effect, Policy, PrincipalElement, PrincipalType,
-    Principals, SetOperator, Statement, Version,
+    ActionElement, Comparison, Condition, Effect, MAX_POLICY_CHARACTERS, Policy, PrincipalElement,
+    PrincipalType, Principals, SetOperator, Statement, Version,
 };
 use super::provider::CONDITION_CLAIMS;
 use crate::finding::{Finding, Severity};
+use crate::sharing::is_separator;
 
 /// The longest trust policy, and how far AWS raises it where asked (IAM User Guide, "IAM and AWS
 /// STS quotas").
 pub(super) const MAX_CHARACTERS: usize = 2048;
-const MAX_RAISED: usize = 4096;
 
 /// Providers whose condition keys AWS documents one by one.
 const WITH_OTHER_KEYS: [&str; 6] = [
@@ -238,18 +238,11 @@ impl Lint<'_> {
         for value in &condition.values {
             let bare = without_escapes(value);
             if is_plain && bare.contains(['*', '?']) {
-                // Within a segment it may be part of a name; a whole segment of it was meant to match.
-                let is_wildcard = |segment: &str| !segment.is_empty() && is_all_wildcards(segment);
-                let severity = if bare.split(is_separator).any(is_wildcard) {
-                    Severity::Error
-                } else {
-                    Severity::Warning
-                };
-                self.push(
-                    severity,
-                    &format!("{} {} with {value:?}", condition.operator, condition.key),
-                    "this operator takes * and ? for themselves, so it matches no subject that was meant",
-                    "use StringLike".into(),
+                // It is no hole: names may have such characters, and only that very one comes in.
+                self.warning(
+                    format!("{} {} with {value:?}", condition.operator, condition.key),
+                    "this operator takes * and ? for themselves, so that only this very text matches",
+                    "use StringLike where others were meant to match",
                 );
             }
             let is_like = comparison == Comparison::StringLike && self.is_allow();
@@ -296,11 +289,20 @@ impl Lint<'_> {
             );
         }
         let second = bare.split_once(is_separator).map(|(_, rest)| rest);
-        if bare.ends_with('*') && second.is_some_and(|second| second.starts_with(['*', '?'])) {
+        let Some(second) = second.filter(|second| second.starts_with(['*', '?'])) else {
+            return;
+        };
+        if second.split(is_separator).all(is_all_wildcards) {
             self.warning(
                 what,
                 "it fixes the first segment only, which all of the issuer's subjects of this kind have",
                 "write the id of whom to let in, as in \"space:1:*\"",
+            );
+        } else {
+            self.warning(
+                what,
+                "a wildcard stands where subjects say whose they are, so whoever has the same behind it comes in as well",
+                "write the id of whom to let in, as in \"space:1:stack:7\"",
             );
         }
     }
@@ -403,11 +405,6 @@ fn is_of_aws(key: &str) -> bool {
     })
 }
 
-/// Where one segment of a subject ends and the next begins.
-const fn is_separator(character: char) -> bool {
-    matches!(character, ':' | '/' | '|' | ',' | '=' | '#' | '@')
-}
-
 fn is_all_wildcards(text: &str) -> bool {
     text.chars().all(|character| matches!(character, '*' | '?'))
 }
@@ -435,7 +432,7 @@ fn without_escapes(value: &str) -> String {
 fn size(policy: &Policy, findings: &mut Vec<Finding>) {
     let characters = policy.characters();
     let mend = "merge statements and values, or ask AWS to raise the quota, up to 4096";
-    if characters > MAX_RAISED {
+    if characters > MAX_POLICY_CHARACTERS {
         findings.push(Finding::error(
             format!("the policy has {characters} characters"),
             "a trust policy has at most 2048, which AWS raises to 4096 at most",

@@ -17,6 +17,11 @@ pub use self::operator::{Comparison, Operator, SetOperator};
 /// IAM API reference, CreateRole).
 pub const MAX_POLICY_LEN: usize = 131_072;
 
+/// The longest policy that is parsed, in characters without the white space between its parts: as
+/// far as AWS raises the quota of a trust policy (IAM User Guide, "IAM and AWS STS quotas"). So what
+/// a policy costs to parse and to evaluate is bounded as well.
+pub const MAX_POLICY_CHARACTERS: usize = 4096;
+
 /// A policy document of AWS IAM, as far as a role's trust policy needs it (IAM User Guide, "Grammar
 /// of the IAM JSON policy language").
 ///

@@ -4,16 +4,13 @@ use std::fmt;
 
 use super::lint::MAX_CHARACTERS;
 use super::policy::{
-    ActionElement, Comparison, Condition, Effect, Operator, Policy, Principal, PrincipalElement,
-    PrincipalType, Principals, Statement, Version,
+    ActionElement, Comparison, Condition, Effect, MAX_POLICY_CHARACTERS, Operator, Policy,
+    Principal, PrincipalElement, PrincipalType, Principals, Statement, Version,
 };
 use super::provider::Provider;
 use super::session_tags::{SessionTags, SessionTagsError};
-use crate::sharing::Sharing;
+use crate::sharing::{Sharing, is_somebody};
 use crate::subject_pattern::SubjectPattern;
-
-/// The quota of an account for which AWS has raised it (IAM User Guide, "IAM and AWS STS quotas").
-const RAISED_CHARACTERS: usize = 4096;
 
 /// Builds the trust policy of a role that the tokens of one provider may assume.
 ///
@@ -84,6 +81,8 @@ impl<'p> TrustPolicy<'p> {
     }
 
     /// Lets in this subject, and no other. Called again, it adds another.
+    ///
+    /// It is compared as a whole: `*`, or a beginning such as `repo:`, is refused.
     #[must_use]
     pub fn subject(mut self, subject: impl Into<String>) -> Self {
         self.subjects.push(Subject {
@@ -143,7 +142,7 @@ impl<'p> TrustPolicy<'p> {
     /// Allows 4096 characters and not 2048, for an account whose quota AWS has raised.
     #[must_use]
     pub const fn with_raised_quota(mut self) -> Self {
-        self.max_characters = RAISED_CHARACTERS;
+        self.max_characters = MAX_POLICY_CHARACTERS;
         self
     }
 
@@ -196,6 +195,20 @@ impl<'p> TrustPolicy<'p> {
         if subjects.chain(&self.emails).any(String::is_empty) {
             return Err(TrustPolicyError::Empty);
         }
+        let exact = self.subjects.iter().filter(|subject| subject.is_exact);
+        let is_address = |email: &&String| {
+            let parts = email.rsplit_once('@');
+            parts.is_some_and(|(name, host)| is_somebody(name) && is_somebody(host))
+        };
+        let part = exact
+            .map(|subject| &subject.value)
+            .find(|subject| !is_somebody(subject))
+            .or_else(|| self.emails.iter().find(|email| !is_address(email)));
+        if let Some(value) = part {
+            return Err(TrustPolicyError::NotWhole {
+                value: value.clone(),
+            });
+        }
         let mut tags = SessionTags::new();
         for (key, value) in &self.request_tags {
             tags = tags
@@ -206,7 +219,10 @@ impl<'p> TrustPolicy<'p> {
         let by_subject =
             !self.subjects.is_empty() && self.subjects.iter().all(|subject| subject.is_identifying);
         // A tag that is empty is what a service gives to those who have no such thing.
-        let by_tag = self.request_tags.iter().any(|(_, value)| !value.is_empty());
+        let by_tag = self
+            .request_tags
+            .iter()
+            .any(|(_, value)| is_somebody(value));
         let is_identified = by_subject || !self.emails.is_empty() || by_tag;
         if self.sharing == Sharing::ManyCustomers && !is_identified {
             return Err(TrustPolicyError::NobodyIdentified);
@@ -294,6 +310,12 @@ fn escape_wildcards(value: &str) -> String {
 pub enum TrustPolicyError {
     /// The issuer is shared, and nothing tells its customers apart.
     NobodyIdentified,
+    /// A subject or an e-mail address is compared as a whole and is only a part: it is all wildcards,
+    /// ends where an id should follow, as `repo:` does, or is an address without a name or a host.
+    NotWhole {
+        /// The subject or the address.
+        value: String,
+    },
     /// The audience is none of the provider's, so no token would come in.
     Audience {
         /// The audience.
@@ -321,6 +343,10 @@ impl fmt::Display for TrustPolicyError {
             Self::Audience { audience } => write!(
                 f,
                 "the audience {audience:?} is none of the provider's client ids; add it there"
+            ),
+            Self::NotWhole { value } => write!(
+                f,
+                "{value:?} is compared as a whole, and is no whole subject or e-mail address; complete it, or use a template's pattern"
             ),
             Self::Empty => f.write_str("a subject and an e-mail address must not be empty"),
             Self::RequestTag(error) => write!(f, "the policy asks for a tag that AWS refuses: {error}"),

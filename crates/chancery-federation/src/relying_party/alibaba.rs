@@ -29,6 +29,7 @@ pub(super) const ALIBABA: RelyingParty = RelyingParty {
             Reported,
             PROVIDER,
         ),
+        Rule::should(Requirement::Audiences(50), Reported, PROVIDER),
         // The provider's limit is set between 1 and 168 hours; one hour fits all of them.
         Rule::should(
             Requirement::Lifetime(Duration::from_secs(60 * 60)),

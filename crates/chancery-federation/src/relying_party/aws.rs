@@ -52,6 +52,7 @@ pub(super) const AWS: RelyingParty = RelyingParty {
             Requirement::AudienceLength(Length::characters(1, 255)),
             PROVIDER,
         ),
+        Rule::should(Requirement::Audiences(100), Verified, PROVIDER),
         Rule::should(Requirement::OneAudience, Unverified, STS),
         Rule::must(
             Requirement::AuthorizedPartyFirst,

@@ -14,9 +14,15 @@ const FLATTENED: &[&str] = &["sub", "aud", "azp", "iss", "client_id"];
 pub(super) const CEPH: RelyingParty = RelyingParty {
     name: "Ceph",
     rules: &[
-        // With a certificate it takes ES* too; RS* is certain.
+        // It needs no certificate for these, so that they are what a binding asks for.
         Rule::must(
             Requirement::Algorithms(AlgorithmSet::of(&[Rs256, Rs384, Rs512])),
+            CODE,
+        ),
+        Rule::must(
+            Requirement::AlgorithmsWithCertificate(AlgorithmSet::of(&[
+                Rs256, Rs384, Rs512, Es256, Es384, Es512,
+            ])),
             CODE,
         ),
         Rule::should(Requirement::FirstKey, Verified, CODE),

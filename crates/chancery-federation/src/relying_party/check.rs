@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chancery_core::{Claims, Issuer, IssuerUrl, JwkSet, TokenType};
+use chancery_core::{AlgorithmSet, Claims, Issuer, IssuerUrl, Jwk, JwkSet, TokenType};
 use serde_json::Value;
 
 use super::{RelyingParty, Requirement};
@@ -26,6 +26,20 @@ fn broken(what: impl Into<String>, mend: impl Into<String>) -> Option<Broken> {
 struct Published<'a> {
     jwks: &'a JwkSet,
     discovery: &'a Value,
+    /// With which algorithms keys may sign that carry their certificate.
+    with_certificate: Option<AlgorithmSet>,
+}
+
+impl Published<'_> {
+    /// Whether a key signs tokens of these algorithms, or, with its certificate, of the others.
+    fn signs(&self, key: &Jwk, accepted: AlgorithmSet) -> bool {
+        is_accepted(key, accepted, self.with_certificate)
+    }
+}
+
+fn is_accepted(key: &Jwk, accepted: AlgorithmSet, certified: Option<AlgorithmSet>) -> bool {
+    let is_certified = certified.is_some_and(|certified| certified.contains(key.algorithm()));
+    accepted.contains(key.algorithm()) || (is_certified && !key.certificate_chain().is_empty())
 }
 
 /// Checks an issuer as it is at this moment.
@@ -45,6 +59,7 @@ pub(super) fn issuer(relying_party: &RelyingParty, issuer: &Issuer) -> Vec<Findi
     let published = Published {
         jwks: &jwks,
         discovery: &discovery,
+        with_certificate: relying_party.algorithms_with_certificate(),
     };
     relying_party
         .rules()
@@ -62,7 +77,7 @@ pub(super) fn issuer(relying_party: &RelyingParty, issuer: &Issuer) -> Vec<Findi
 /// Looks at the first key, with which tokens are signed that ask for no algorithm.
 pub(super) fn default_algorithm(relying_party: &RelyingParty, issuer: &Issuer) -> Option<Finding> {
     let jwks = JwkSet::from_json(issuer.jwks().ok()?.bytes()).ok()?;
-    let default = jwks.keys().first()?.algorithm();
+    let default = jwks.keys().first()?;
     let (rule, accepted) =
         relying_party
             .rules()
@@ -71,13 +86,12 @@ pub(super) fn default_algorithm(relying_party: &RelyingParty, issuer: &Issuer) -
                 Requirement::Algorithms(accepted) => Some((rule, accepted)),
                 _ => None,
             })?;
-    let has_another = jwks
-        .keys()
-        .iter()
-        .any(|key| accepted.contains(key.algorithm()));
-    if accepted.contains(default) || !has_another {
+    let certified = relying_party.algorithms_with_certificate();
+    let is_accepted = |key: &Jwk| is_accepted(key, accepted, certified);
+    if is_accepted(default) || !jwks.keys().iter().any(is_accepted) {
         return None;
     }
+    let default = default.algorithm();
     let broken = Broken {
         what: format!("tokens are signed with {default} where their claims ask for no other"),
         mend: "bind the audience to the relying party (Bindings), so that the algorithm is chosen"
@@ -87,6 +101,26 @@ pub(super) fn default_algorithm(relying_party: &RelyingParty, issuer: &Issuer) -
         severity: Severity::Warning,
         ..relying_party.finding(rule, broken)
     })
+}
+
+/// Looks for a published key that has no certificate, and is of an algorithm that needs one.
+pub(super) fn without_certificate(
+    bare: AlgorithmSet,
+    certified: AlgorithmSet,
+    issuer: &Issuer,
+) -> Option<Broken> {
+    let jwks = JwkSet::from_json(issuer.jwks().ok()?.bytes()).ok()?;
+    let needs_certificate = |key: &&Jwk| {
+        certified.contains(key.algorithm()) && !is_accepted(key, bare, Some(certified))
+    };
+    let key = jwks.keys().iter().find(needs_certificate)?;
+    broken(
+        format!(
+            "a key of {} is published without its certificate",
+            key.algorithm()
+        ),
+        "add one with ScheduledKey::with_certificate_chain, or leave out Binding::with_certified_keys",
+    )
 }
 
 fn unpublished(error: &dyn std::error::Error) -> Finding {
@@ -233,6 +267,19 @@ impl Requirement {
                     "rename the member, or leave the claim out of tokens for this relying party",
                 )
             }
+            Self::MappedBytes(most) => {
+                let private = claims
+                    .private_names()
+                    .filter_map(|name| claims.private_claim(name).map(str::len));
+                let len = private.sum::<usize>() + claims.subject().map_or(0, str::len);
+                if len <= most {
+                    return None;
+                }
+                broken(
+                    format!("the subject and the private claims have {len} bytes"),
+                    "map only a few of them, and keep those short",
+                )
+            }
             Self::PlainType if claims.token_type() != TokenType::Jwt => broken(
                 format!("the token is of type {}", claims.token_type()),
                 "mint an ID token",
@@ -252,7 +299,7 @@ impl Requirement {
         let first = keys.first()?;
         match *self {
             Self::Algorithms(accepted) => {
-                if keys.iter().any(|key| accepted.contains(key.algorithm())) {
+                if keys.iter().any(|key| published.signs(key, accepted)) {
                     return None;
                 }
                 broken(

@@ -32,6 +32,8 @@ pub(super) const GOOGLE_CLOUD: RelyingParty = RelyingParty {
             Requirement::AudienceLength(Length::characters(1, 256)),
             PROVIDER,
         ),
+        // Each provider has as many; an issuer may have several providers.
+        Rule::should(Requirement::Audiences(10), Verified, PROVIDER),
         Rule::should(Requirement::OneAudience, Reported, LIBRARIES),
         // The limit is that of google.subject, which a mapping can make shorter than sub.
         Rule::should(
@@ -39,6 +41,8 @@ pub(super) const GOOGLE_CLOUD: RelyingParty = RelyingParty {
             Verified,
             PROVIDER,
         ),
+        // The limit is that of what is mapped, which need not be all there is.
+        Rule::should(Requirement::MappedBytes(8 * 1024), Verified, PROVIDER),
         // A condition can ask for email_verified as well.
         Rule::should(Requirement::OnlyVerifiedEmail, Verified, PROVIDER),
         // The reference of its STS has another limit beside it: `exp` less than 48 h after `iat`.

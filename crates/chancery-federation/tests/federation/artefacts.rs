@@ -353,6 +353,9 @@ fn any_value_is_read_back() {
         let subject: String = subject.chars().take(60).collect();
         let audience: String = audience.chars().take(60).collect();
         prop_assume!(!subject.is_empty() && !audience.is_empty() && audience != "second" && audience != "second: audience");
+        // What is no whole subject is refused, which other tests show.
+        let is_part = subject.ends_with([':', '|']) || subject.chars().all(|one| "*?".contains(one));
+        let subject = if is_part { subject + "." } else { subject };
         // Google's builder refuses it.
         prop_assume!(!audience.contains('\0'));
         let example = Example::new(&subject, &audience);

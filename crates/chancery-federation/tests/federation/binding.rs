@@ -61,7 +61,11 @@ fn refused(claims: &Claims) -> String {
         Err(IssueError::Policy(error)) => {
             let refused: &Refused = error.reason().downcast_ref().unwrap();
             assert_eq!(refused.finding.severity, Severity::Error);
-            assert!(error.to_string().contains("would refuse the token: "));
+            let verb = match refused.by_relying_party {
+                true => "would refuse the token: ",
+                false => "so it is not minted: ",
+            };
+            assert!(error.to_string().contains(verb), "{error}");
             refused.finding.what.clone()
         }
         other => panic!("{other:?}"),
@@ -315,6 +319,91 @@ fn each_of_many_audiences_has_its_relying_party() {
     }
     for unbound in ["10000.app.example.com", "0", "zzz"] {
         assert_eq!(algorithm(&issuer, &to(unbound)), "EdDSA", "{unbound}");
+    }
+}
+
+/// An AWS token with an address that was not verified is one that AWS would take.
+#[test]
+fn who_refuses_a_token_is_said() {
+    for (claims, verb) in [
+        (
+            to(AWS).with_email("jo@example.com", false),
+            "would take the token for more than it is, so it is not minted: email_verified is false",
+        ),
+        (
+            to(AWS).with_authorized_party("x"),
+            "would refuse the token: azp is \"x\"",
+        ),
+    ] {
+        let error = issuer().issue(&claims).unwrap_err().to_string();
+        assert!(error.contains(verb), "{error}");
+    }
+    let bindings = Bindings::new([Binding::new("ceph", RelyingParty::CEPH)]);
+    let claims = to("ceph")
+        .with_private_claim("act", &json!({"sub": "root"}))
+        .unwrap();
+    let url = chancery_core::IssuerUrl::parse("https://id.example.com").unwrap();
+    let request = TokenRequest::new(&url, &claims, Duration::from_secs(900));
+    let error = bindings.terms(&request).unwrap_err();
+    let refused = error.reason().downcast_ref::<Refused>().unwrap();
+    assert!(!refused.by_relying_party, "{refused}");
+}
+
+/// Ceph needs no certificate for RSA, and takes others only with one.
+#[test]
+fn ceph_is_signed_for_with_rsa_unless_keys_are_certified() {
+    let issuer = |binding: Binding| {
+        builder("https://id.example.com", &[EdDsa, Es256, Rs256])
+            .token_policy(Arc::new(Bindings::new([binding])))
+            .build()
+            .unwrap()
+    };
+    let plain = || Binding::new("ceph", RelyingParty::CEPH);
+    assert_eq!(algorithm(&issuer(plain()), &to("ceph")), "RS256");
+    let certified = issuer(plain().with_certified_keys());
+    assert_eq!(algorithm(&certified, &to("ceph")), "ES256");
+    // The option means nothing to others.
+    let other = Binding::new("ceph", RelyingParty::AZURE).with_certified_keys();
+    assert_eq!(algorithm(&issuer(other), &to("ceph")), "RS256");
+
+    let whats = |binding: Binding| -> Vec<String> {
+        let findings = Bindings::new([binding]).check(&certified);
+        findings.into_iter().map(|finding| finding.what).collect()
+    };
+    let bare = "a key of ES256 is published without its certificate".to_owned();
+    assert!(whats(plain().with_certified_keys()).contains(&bare));
+    assert!(!whats(plain()).contains(&bare));
+    let asked = to("ceph").with_signing_algorithm(Es256);
+    assert!(issuer(plain()).issue(&asked).is_err());
+    assert!(certified.issue(&asked).is_ok());
+    assert_eq!(Bindings::new([plain()]).check_claims(&asked).len(), 1);
+    let certified = Bindings::new([plain().with_certified_keys()]);
+    assert_eq!(certified.check_claims(&asked), []);
+    let findings = RelyingParty::CEPH.check_claims(&asked);
+    assert_eq!(findings[0].severity, Severity::Warning);
+    assert!(findings[0].mend.contains("x5c"), "{findings:?}");
+}
+
+#[test]
+fn audiences_are_counted_where_a_relying_party_does() {
+    let issuer = issuer();
+    for (relying_party, most) in [
+        (RelyingParty::AWS, 100),
+        (RelyingParty::GOOGLE_CLOUD, 10),
+        (RelyingParty::ALIBABA, 50),
+    ] {
+        let found = |count: usize| {
+            let bindings =
+                (0..count).map(|number| Binding::new(format!("client-{number}"), relying_party));
+            let other = Binding::new("other", RelyingParty::VAULT);
+            let findings = Bindings::new(bindings.chain([other])).check(&issuer);
+            let counted = format!("{count} audiences are bound");
+            findings
+                .iter()
+                .any(|finding| finding.what.contains(&counted))
+        };
+        assert!(!found(most), "{relying_party}");
+        assert!(found(most + 1), "{relying_party}");
     }
 }
 

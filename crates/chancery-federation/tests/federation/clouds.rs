@@ -127,28 +127,42 @@ fn google_limits_are_kept() {
 #[test]
 fn a_google_condition_is_one_whole_expression() {
     let provider = PoolProvider::new("p", "pool", "prov", url()).unwrap();
-    for condition in [
-        "",
-        " \n\t",
-        "true) || (true",
-        "true // note",
-        "[1)",
-        "(true",
-        "true]",
-        "a == 'b",
-        "a == 'b\n'",
-        r"a == r'b\') || (c == 'd'",
-        r"a == 'b\') || (",
-        "a == '''b'' || (",
-        "a == b\0",
+    for (expression, position, problem) in [
+        ("", 0, "no expression"),
+        (" \n\t", 0, "no expression"),
+        ("true) || (true", 4, "closes none"),
+        ("true // note", 5, "a comment"),
+        ("[1)", 2, "closes none"),
+        ("a || (true", 5, "is not closed"),
+        ("true]", 4, "closes none"),
+        ("a == 'b", 5, "a string"),
+        ("ä == 'b\n'", 6, "a string"),
+        (r"a == r'b\') || (c == 'd'", 10, "closes none"),
+        (r"a == 'b\') || (", 5, "a string"),
+        ("a == '''b'' || (", 5, "a string"),
+        ("a == b\0", 6, "a NUL"),
+        ("a == '\0'", 6, "a NUL"),
     ] {
-        let added = provider.clone().with_condition(condition);
+        let added = provider.clone().with_condition(expression);
         for added in [added.clone(), added.with_subject("a")] {
             for sharing in [ManyCustomers, OneCustomer] {
-                let error = Err(PoolProviderError::Condition);
-                assert_eq!(added.condition(sharing), error, "{condition:?}");
+                let error = added.condition(sharing).unwrap_err();
+                let PoolProviderError::Condition {
+                    position: found,
+                    problem: said,
+                } = error
+                else {
+                    panic!("{error}")
+                };
+                assert_eq!(found, position, "{expression:?}");
+                assert!(said.contains(problem), "{expression:?}: {said}");
             }
         }
+        let mapped = provider.clone().with_mapping("attribute.a", expression);
+        let error = mapped.unwrap_err().to_string();
+        assert!(error.contains("attribute.a"), "{error}");
+        assert!(error.contains(problem), "{error}");
+        assert!(error.contains(&format!("at byte {position};")), "{error}");
     }
     for condition in [
         "true",
@@ -163,6 +177,8 @@ fn a_google_condition_is_one_whole_expression() {
         let added = provider.clone().with_subject("a").with_condition(condition);
         let expected = format!("assertion.sub == 'a' && ({condition})");
         assert_eq!(added.condition(ManyCustomers), Ok(Some(expected)));
+        let mapped = provider.clone().with_mapping("attribute.a", condition);
+        assert!(mapped.is_ok(), "{condition}");
     }
 }
 
@@ -413,4 +429,38 @@ fn terraform_gets_no_text_that_it_would_normalize() {
     // The subject is escaped in CEL.
     let subject = google.with_subject(decomposed);
     assert!(subject.terraform(ManyCustomers).is_ok());
+}
+
+/// A subject is compared as a whole, so that a part of one is a mistake.
+#[test]
+fn a_part_of_a_subject_tells_nobody_apart() {
+    for part in ["*", "**?", "repo:", "auth0|"] {
+        let google = PoolProvider::new("p", "pool", "prov", url()).unwrap();
+        let google = google.with_subject("space:1").with_subject(part);
+        assert_eq!(
+            google.condition(ManyCustomers),
+            Err(PoolProviderError::NobodyIdentified)
+        );
+        assert!(google.condition(OneCustomer).is_ok());
+        let vault = Role::new("jwt", "r", &url(), "a")
+            .unwrap()
+            .with_subject(part);
+        assert_eq!(
+            vault.role_json(ManyCustomers),
+            Err(RoleError::NobodyIdentified)
+        );
+        let users = Authenticator::new(&url(), "a", "x:")
+            .unwrap()
+            .with_subject(part);
+        assert_eq!(
+            users.yaml(ManyCustomers),
+            Err(AuthenticatorError::NobodyIdentified)
+        );
+        let minio = OpenIdProvider::new("x", &url(), "a").unwrap();
+        let minio = minio.with_subject(part).with_access("s3:*", "*");
+        assert_eq!(
+            minio.policy_json(ManyCustomers),
+            Err(OpenIdProviderError::NobodyIdentified)
+        );
+    }
 }

@@ -277,9 +277,44 @@ fn a_document_longer_than_iam_reads_is_refused() {
     assert_eq!(*error.problem(), PolicyProblem::TooLong { len: 131_073 });
 }
 
+/// IAM counts no white space between the parts of a document, and all of a string.
+#[test]
+fn a_policy_longer_than_any_quota_is_refused_before_it_costs_anything() {
+    let with_id = |id: &str| format!(r#"{{"Id": "{id}","Statement":{{{STATEMENT}}}}}"#);
+    let counted = |json: &str| match json.parse::<Policy>().unwrap_err().problem() {
+        PolicyProblem::TooManyCharacters { characters } => *characters,
+        other => panic!("{other:?}"),
+    };
+    let spaced = with_id(&"x".repeat(5000));
+    let white = spaced.len() - counted(&spaced);
+    let bare = with_id("").len() - white;
+    for filling in ["x", " ", "é", r#"\\\""#] {
+        let count = filling.chars().count();
+        let most = (4096 - bare) / count;
+        assert!(with_id(&filling.repeat(most)).parse::<Policy>().is_ok());
+        let longer = counted(&with_id(&filling.repeat(most + 1)));
+        assert_eq!(longer, bare + (most + 1) * count, "{filling:?}");
+    }
+    // Each of these made the parser or the evaluator compare everything with everything.
+    let many = |one: fn(usize) -> String| (0..8000).map(one).collect::<Vec<_>>().join(",");
+    let keys = many(|number| format!(r#""k:{number}":"""#));
+    let sids = many(|number| format!(r#"{{"Sid":"{number}"}}"#));
+    for hostile in [
+        format!(r#"{{"Statement":{{{STATEMENT},"Condition":{{"StringEquals":{{{keys}}}}}}}}}"#),
+        format!(r#"{{"Statement":[{sids}]}}"#),
+        with_id(&"*a".repeat(60_000)),
+    ] {
+        let hostile = hostile.get(..131_072).unwrap_or(&hostile);
+        let started = std::time::Instant::now();
+        assert!(counted(hostile) > 90_000);
+        // It is counted, and not so much as parsed.
+        assert!(started.elapsed() < std::time::Duration::from_millis(250));
+    }
+}
+
 #[test]
 fn nothing_is_too_deep() {
-    let json = r#"{"Statement":"#.to_owned() + &"[".repeat(60_000);
+    let json = r#"{"Statement":"#.to_owned() + &"[".repeat(4_000);
     let error = json.parse::<Policy>().unwrap_err();
     assert!(error.to_string().contains("no JSON"), "{error}");
 }

@@ -9,7 +9,7 @@ use chancery_core::{
 };
 use chancery_federation::aws::{SessionTags, SourceIdentity};
 use chancery_federation::{
-    Certainty, RelyingParty, Requirement, Severity, SubjectTemplate, Variable,
+    Binding, Bindings, Certainty, RelyingParty, Requirement, Severity, SubjectTemplate, Variable,
 };
 use serde_json::json;
 
@@ -312,6 +312,9 @@ fn certificates_please_old_ceph_and_no_upload() {
     .build()
     .unwrap();
     assert_eq!(said_of(RelyingParty::CEPH_16, &issuer), []);
+    assert_eq!(said_of(RelyingParty::CEPH, &issuer), []);
+    let certified = Binding::new("ceph", RelyingParty::CEPH).with_certified_keys();
+    assert_eq!(Bindings::new([certified]).check(&issuer), []);
     assert_eq!(
         said_of(RelyingParty::GOOGLE_CLOUD, &issuer),
         warning("a published key has a certificate")
@@ -520,6 +523,21 @@ fn templates_are_held_to_the_length_of_subjects() {
     );
     assert_eq!(findings[0].severity, Severity::Warning);
     assert_eq!(RelyingParty::AZURE.check_template(&template(54)), []);
+    // The shortest subject counts as well: AWS wants six characters.
+    let short = |text: &str| {
+        let kinds = Variable::one_of("kind", ["a", "module"]);
+        let template = SubjectTemplate::parse(text, [kinds, Variable::id("id")]).unwrap();
+        let findings = RelyingParty::AWS.check_template(&template);
+        findings
+            .into_iter()
+            .map(|found| found.what)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        short("j:{kind}:{id}"),
+        ["the template can make a subject of 5 characters"]
+    );
+    assert_eq!(short("jo:{kind}:{id}"), [""; 0]);
     let length = RelyingParty::AWS
         .rules()
         .iter()
@@ -528,6 +546,18 @@ fn templates_are_held_to_the_length_of_subjects() {
             _ => None,
         });
     assert_eq!(length, Some(255));
+}
+
+#[test]
+fn google_maps_eight_kilobytes_at_most() {
+    let with = |len: usize| {
+        let claims = claims().with_private_claim("big", &"x".repeat(len - 10));
+        said(RelyingParty::GOOGLE_CLOUD, &claims.unwrap())
+    };
+    // Subject, quotation marks and text.
+    assert_eq!(with(8192), []);
+    let expected = warning("the subject and the private claims have 8193 bytes");
+    assert_eq!(with(8193), expected);
 }
 
 /// `docs/relying-parties.md` shows the rules; with `CHANCERY_WRITE_GOLDENS` it is written anew.

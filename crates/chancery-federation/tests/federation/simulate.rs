@@ -8,7 +8,8 @@ use chancery_core::{
     SigningInput, UnixTime,
 };
 use chancery_federation::aws::{
-    Denial, DenialReason, Doubt, ErrorCode, Outcome, Policy, Provider, simulate, simulate_verified,
+    Denial, DenialReason, Doubt, ErrorCode, Outcome, Policy, Provider, Reason, simulate,
+    simulate_verified,
 };
 use chancery_software::{Engine, PrivateKey, SoftwareSigner};
 use serde_json::{Map, Value, json};
@@ -421,6 +422,69 @@ fn five_minutes_of_grace_are_given() {
             is_allowed,
             "{outcome:?}"
         );
+    }
+}
+
+#[test]
+fn the_keys_of_tags_are_not_known_where_tags_are_flat() {
+    let flat = changed(json!({"https://aws.amazon.com/tags/principal_tags/Project": ["x"]}));
+    for (operator, key, value) in [
+        ("StringEquals", "aws:RequestTag/Project", "x"),
+        ("StringEquals", "AWS:requesttag/Other", "x"),
+        ("ForAnyValue:StringEquals", "aws:TagKeys", "Project"),
+        (
+            "ForAnyValue:StringEquals",
+            "sts:TransitiveTagKeys",
+            "Project",
+        ),
+        ("Null", "aws:RequestTag/Project", "false"),
+    ] {
+        let tagged = policy(json!("sts:*"), json!({operator: {key: value}}));
+        let outcome = simulate_verified(&tagged, &provider(), &flat, now());
+        assert!(
+            matches!(outcome, Outcome::Indeterminate(Doubt::Claim { .. })),
+            "{key}: {outcome:?}"
+        );
+        // Without such claims they are known not to be there.
+        let outcome = simulate_verified(&tagged, &provider(), &changed(json!({})), now());
+        assert!(matches!(outcome, Outcome::Denied(_)), "{key}: {outcome:?}");
+    }
+    // Whether they need sts:TagSession is not known either; another condition still denies.
+    let outcome = simulate_verified(&plain_policy(), &provider(), &flat, now());
+    assert!(matches!(outcome, Outcome::Indeterminate(_)), "{outcome:?}");
+    let other = policy(
+        json!("sts:*"),
+        json!({"StringEquals": {"id.example.com/tenant/:sub": "space:2", "aws:RequestTag/Project": "x"}}),
+    );
+    let outcome = simulate_verified(&other, &provider(), &flat, now());
+    assert_eq!(denial(outcome).code, ErrorCode::AccessDenied);
+}
+
+/// Keys of other services may be in a request; those of other providers are not.
+#[test]
+fn a_key_of_which_nothing_is_known_is_no_missing_key() {
+    for (key, is_known) in [
+        ("saml:aud", false),
+        ("ec2:SourceInstanceARN", false),
+        ("aws:SourceIp", false),
+        ("sts:RoleSessionName", false),
+        ("name", false),
+        ("sts:SourceIdentity", true),
+        ("other.example.com:sub", true),
+        ("id.example.com/tenant/:project", true),
+        ("https://id.example.com/tenant/:sub", true),
+    ] {
+        let on_key = policy(json!("sts:*"), json!({"StringEquals": {key: "x"}}));
+        let outcome = simulate_verified(&on_key, &provider(), &changed(json!({})), now());
+        let is_unknown = matches!(
+            outcome,
+            Outcome::Indeterminate(Doubt::Policy {
+                reason: Reason::KeyNotKnown,
+                ..
+            })
+        );
+        assert_eq!(is_unknown, !is_known, "{key}: {outcome:?}");
+        assert_eq!(matches!(outcome, Outcome::Denied(_)), is_known, "{key}");
     }
 }
 

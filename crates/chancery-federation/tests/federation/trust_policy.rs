@@ -197,6 +197,7 @@ fn what_would_let_in_everybody_or_nobody_is_refused() {
             .is_ok()
     );
     assert!(shared().email("jo@example.com").build().is_ok());
+    assert_eq!(shared().request_tag("org", "org:").build(), nobody);
     // All who have no organization come with an empty one.
     assert_eq!(shared().request_tag("org", "").build(), nobody);
     let one = TrustPolicy::new(&provider, Sharing::OneCustomer).request_tag("org", "");
@@ -212,6 +213,28 @@ fn what_would_let_in_everybody_or_nobody_is_refused() {
     assert_eq!(shared().subject("").build(), Err(TrustPolicyError::Empty));
     let error = shared().request_tag("aws:x", "y").build().unwrap_err();
     assert!(matches!(error, TrustPolicyError::RequestTag(_)), "{error}");
+}
+
+/// What is compared as a whole must be whole, whoever shares the issuer.
+#[test]
+fn a_part_of_a_subject_or_an_address_is_refused() {
+    let provider = provider("https://id.example.com");
+    let shared = || TrustPolicy::new(&provider, Sharing::ManyCustomers).email("jo@example.com");
+    let one = || TrustPolicy::new(&provider, Sharing::OneCustomer);
+    let subjects = ["*", "?*", "repo:", "auth0|"];
+    let subjects = subjects.map(|subject| {
+        let policies = [shared(), one()].map(|policy| policy.subject(subject));
+        (subject, policies)
+    });
+    let emails = ["*", "*@*", "jo", "@example.com", "jo@", "*@example.com"];
+    let emails = emails.map(|email| (email, [shared(), one()].map(|policy| policy.email(email))));
+    for (value, policies) in subjects.into_iter().chain(emails) {
+        let value = value.to_owned();
+        let expected = Err(TrustPolicyError::NotWhole { value });
+        for policy in policies {
+            assert_eq!(policy.build(), expected);
+        }
+    }
 }
 
 #[test]

@@ -7,8 +7,10 @@ use std::borrow::Cow;
 #[derive(Clone, Debug, Default)]
 pub struct Context<'a> {
     entries: Vec<(Cow<'a, str>, Key<'a>)>,
-    /// Whether keys of AWS's own that are not listed may be in the request all the same.
+    /// Whether keys that are not listed may be in the request all the same.
     is_partial: bool,
+    /// Whether tags that are not listed may be in the request.
+    has_other_tags: bool,
 }
 
 /// What a request has under the name of a key.
@@ -81,7 +83,7 @@ impl<'a> Context<'a> {
             .find(|(entry, _)| entry.eq_ignore_ascii_case(name));
         match found {
             Some((_, key)) => key,
-            None if self.is_partial && is_of_aws(name) => &Key::Unknown,
+            None if self.is_partial && self.may_have(name) => &Key::Unknown,
             None => &Key::Absent,
         }
     }
@@ -91,7 +93,28 @@ impl<'a> Context<'a> {
         Self {
             entries: Vec::with_capacity(capacity),
             is_partial: true,
+            has_other_tags: false,
         }
+    }
+
+    /// The same, with session tags that are not known.
+    pub(crate) const fn with_other_tags(mut self, has_other_tags: bool) -> Self {
+        self.has_other_tags = has_other_tags;
+        self
+    }
+
+    /// Whether a partial request may have a key that is not listed. Only the token decides on its
+    /// tags, and on the keys of identity providers, whose names begin with a host.
+    fn may_have(&self, name: &str) -> bool {
+        let is_tag = starts_with(name, "aws:RequestTag/")
+            || is_one_of(name, &["aws:TagKeys", "sts:TransitiveTagKeys"]);
+        if is_tag {
+            return self.has_other_tags;
+        }
+        let is_of_provider = name
+            .rsplit_once(':')
+            .is_some_and(|(prefix, _)| prefix.contains(['.', '/']));
+        !is_of_provider && !is_one_of(name, &["sts:SourceIdentity"])
     }
 
     pub(crate) fn insert(&mut self, name: impl Into<Cow<'a, str>>, key: Key<'a>) {
@@ -99,15 +122,11 @@ impl<'a> Context<'a> {
     }
 }
 
-/// Whether a key is one that AWS fills in, and not one of those that the token alone decides on.
-fn is_of_aws(name: &str) -> bool {
-    let starts = |prefix: &str| {
-        name.get(..prefix.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
-    };
-    let is_of_token = starts("aws:RequestTag/")
-        || ["aws:TagKeys", "sts:TransitiveTagKeys", "sts:SourceIdentity"]
-            .iter()
-            .any(|key| key.eq_ignore_ascii_case(name));
-    (starts("aws:") || starts("sts:")) && !is_of_token
+fn starts_with(name: &str, prefix: &str) -> bool {
+    name.get(..prefix.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+}
+
+fn is_one_of(name: &str, keys: &[&str]) -> bool {
+    keys.iter().any(|key| key.eq_ignore_ascii_case(name))
 }

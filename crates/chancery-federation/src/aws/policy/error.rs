@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::MAX_POLICY_LEN;
+use super::{MAX_POLICY_CHARACTERS, MAX_POLICY_LEN};
 
 /// Why a text is no policy, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,11 @@ pub enum PolicyProblem {
     TooLong {
         /// Its length in bytes.
         len: usize,
+    },
+    /// The policy is longer than AWS raises the quota of a trust policy.
+    TooManyCharacters {
+        /// Its length in characters, without the white space between its parts.
+        characters: usize,
     },
     /// The text is no JSON.
     Json {
@@ -92,6 +97,10 @@ impl fmt::Display for PolicyError {
             PolicyProblem::TooLong { len } => {
                 write!(f, "has {len} bytes; IAM reads at most {MAX_POLICY_LEN}")
             }
+            PolicyProblem::TooManyCharacters { characters } => write!(
+                f,
+                "has {characters} characters; a trust policy has at most {MAX_POLICY_CHARACTERS}, so split it over several roles"
+            ),
             PolicyProblem::Json {
                 line,
                 column,

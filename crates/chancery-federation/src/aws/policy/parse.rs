@@ -6,8 +6,8 @@ use super::error::{PolicyError, PolicyProblem};
 use super::json::Json;
 use super::operator::{Comparison, Operator};
 use super::{
-    ActionElement, Condition, Effect, MAX_POLICY_LEN, Policy, Principal, PrincipalElement,
-    PrincipalType, Principals, Statement, Version,
+    ActionElement, Condition, Effect, MAX_POLICY_CHARACTERS, MAX_POLICY_LEN, Policy, Principal,
+    PrincipalElement, PrincipalType, Principals, Statement, Version,
 };
 
 type Members = Vec<(String, Json)>;
@@ -34,6 +34,10 @@ impl FromStr for Policy {
         if json.len() > MAX_POLICY_LEN {
             return Err(place.error(PolicyProblem::TooLong { len: json.len() }));
         }
+        let characters = characters(json);
+        if characters > MAX_POLICY_CHARACTERS {
+            return Err(place.error(PolicyProblem::TooManyCharacters { characters }));
+        }
         let document = serde_json::from_str(json).map_err(|error| {
             place.error(PolicyProblem::Json {
                 line: error.line(),
@@ -43,6 +47,21 @@ impl FromStr for Policy {
         })?;
         policy(document, &place)
     }
+}
+
+/// How many characters IAM counts: all but the white space between the parts of the document.
+fn characters(json: &str) -> usize {
+    let (mut is_string, mut is_escaped) = (false, false);
+    let counts = |character: &char| {
+        let counts = is_string || !character.is_ascii_whitespace();
+        match character {
+            '"' if !is_escaped => is_string = !is_string,
+            _ => {}
+        }
+        is_escaped = is_string && *character == '\\' && !is_escaped;
+        counts
+    };
+    json.chars().filter(counts).count()
 }
 
 fn policy(document: Json, place: &Place) -> Result<Policy, PolicyError> {

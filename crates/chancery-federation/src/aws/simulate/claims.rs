@@ -23,6 +23,8 @@ pub(super) struct WebIdentity<'c> {
     email: Key<'c>,
     methods: Key<'c>,
     pub(super) tags: Option<SessionTags>,
+    /// Whether there are tags in claims of their own, of which AWS may make keys.
+    has_flat_tags: bool,
     pub(super) source_identity: Option<SourceIdentity>,
     /// The first thing about them of which it is not known how AWS takes it.
     pub(super) doubt: Option<Doubt>,
@@ -64,12 +66,9 @@ impl<'c> WebIdentity<'c> {
             "sub",
             "it should have 6 to 255 characters",
         );
-        let is_flat = |name: &String| {
-            name.strip_prefix(SessionTags::CLAIM)
-                .is_some_and(|rest| rest.starts_with('/'))
-        };
+        let has_flat_tags = claims.keys().any(|name| SessionTags::is_flat_claim(name));
         wonder(
-            claims.keys().any(is_flat),
+            has_flat_tags,
             SessionTags::CLAIM,
             "session tags in claims of their own",
         );
@@ -99,15 +98,16 @@ impl<'c> WebIdentity<'c> {
                 other => string_key(other),
             },
             tags,
+            has_flat_tags,
             source_identity,
             doubt,
         })
     }
 
-    /// The keys of the request that the token fills. Of others AWS knows more than we do.
+    /// The keys of the request that the token fills. Of others AWS knows more than is known here.
     pub(super) fn context<'a>(&'a self, provider: &'a Provider, now: UnixTime) -> Context<'a> {
         let names = &provider.condition_keys;
-        let mut context = Context::partial(16);
+        let mut context = Context::partial(16).with_other_tags(self.has_flat_tags);
         context.insert(&names.sub, Key::One(self.subject.into()));
         context.insert(&names.aud, self.audience.clone());
         context.insert(&names.oaud, self.original_audience.clone());
