@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::event::Event;
@@ -19,6 +20,9 @@ use crate::event::Event;
 ///     .on_event(|event| eprintln!("{event}"));
 /// # drop(options);
 /// ```
+///
+/// Its clones share the hook.
+#[derive(Clone)]
 pub struct HsmOptions {
     pub(crate) workers: NonZeroUsize,
     pub(crate) queue_capacity: usize,
@@ -30,7 +34,7 @@ pub struct HsmOptions {
 /// Times to come are added up from the present, which must not overflow.
 const LONGEST_DEADLINE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-pub(crate) type Hook = Box<dyn Fn(&Event<'_>) + Send + Sync>;
+pub(crate) type Hook = Arc<dyn Fn(&Event<'_>) + Send + Sync>;
 
 impl HsmOptions {
     /// Eight workers, a queue of 1024 signatures, a deadline of ten seconds, no hook.
@@ -85,7 +89,7 @@ impl HsmOptions {
     /// not sign. Others' deadlines are kept even if it hangs; should it panic, the signer goes on.
     #[must_use]
     pub fn on_event(mut self, hook: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
-        self.hook = Some(Box::new(hook));
+        self.hook = Some(Arc::new(hook));
         self
     }
 

@@ -4,12 +4,14 @@
 //! - [`Token`] opens a token of a module, lists its keys, and generates and destroys them.
 //! - [`Token::signer`] opens an [`HsmSigner`](chancery_hsm::HsmSigner) with one of the keys, which
 //!   signs on threads of its own and recovers from what befalls a device.
+//! - [`TokenBackend`] makes, opens and destroys the keys of a keeper that rotates them.
 //! - [`Pkcs11Uri`] names all of this in one line of configuration; [`open`] opens it.
 //!
 //! A module is loaded and initialised once for the whole process, whoever uses it: several tokens
 //! of it, several signers on one token, and an application that called `C_Initialize` itself go
 //! together. Only what was initialised here is ever finalised here.
 
+mod backend;
 mod destroy;
 mod device;
 mod error;
@@ -40,6 +42,7 @@ extern crate self as chancery_pkcs11;
 #[path = "../tests/softhsm/support.rs"]
 mod softhsm;
 
+pub use crate::backend::TokenBackend;
 pub use crate::error::Pkcs11Error;
 pub use crate::generate::KeyPair;
 pub use crate::module_error::ModuleError;

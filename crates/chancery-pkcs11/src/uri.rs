@@ -73,6 +73,16 @@ impl ObjectType {
 }
 
 impl Pkcs11Uri {
+    /// The URI of a private key and nothing else, by its label and its id.
+    pub(crate) fn of_private_key(label: Option<String>, id: Option<Vec<u8>>) -> Self {
+        Self {
+            object: label,
+            id,
+            object_type: Some(ObjectType::Private),
+            ..Self::default()
+        }
+    }
+
     /// The label of the object, `object`.
     #[must_use]
     pub fn object(&self) -> Option<&str> {

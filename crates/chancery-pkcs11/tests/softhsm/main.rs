@@ -7,6 +7,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod algorithms;
+mod backend;
 mod halves;
 mod keys;
 mod opening;
