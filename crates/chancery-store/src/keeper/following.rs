@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chancery_core::rotation::{CreatedKey, KeyState, ManagedKey, Manifest, Role};
 use chancery_core::{Lease, Limits, ScheduledKey, Signer, UnixTime};
@@ -56,6 +57,11 @@ impl Following {
     pub(super) fn revision(&self) -> u64 {
         let current = self.current.as_ref();
         current.map_or(0, |current| current.manifest.revision())
+    }
+
+    pub(super) fn lease_len(&self) -> Duration {
+        let current = self.current.as_ref();
+        current.map_or(Duration::ZERO, |current| current.manifest.times().lease)
     }
 
     pub(super) fn lease(&self) -> Option<&Lease> {

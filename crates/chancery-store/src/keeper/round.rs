@@ -17,10 +17,10 @@ use crate::keeper::probe::ProbeError;
 use crate::keeper::step::{MOST_TRIES, Present};
 use crate::keeper::trouble::{KeeperError, Trouble};
 
-/// How long a probe may take.
+/// How long a probe may take, and no longer than half the lease.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(12);
 
-/// How long a step waits for all backends together.
+/// How long a step waits for all backends together, and no longer than a quarter of the lease.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What did not succeed in this step, and is left to the next one.
@@ -29,16 +29,18 @@ pub(super) struct GivenUp {
     changes: bool,
     probe: bool,
     patience_ends: Instant,
+    probe_timeout: Duration,
     pub(super) troubles: Vec<Trouble>,
 }
 
 impl GivenUp {
-    pub(super) fn nothing_yet() -> Self {
+    pub(super) fn nothing_yet(lease: Duration) -> Self {
         Self {
             tasks: HashSet::new(),
             changes: false,
             probe: false,
-            patience_ends: Instant::now() + PATIENCE,
+            patience_ends: Instant::now() + PATIENCE.min(lease / 4),
+            probe_timeout: PROBE_TIMEOUT.min(lease / 2),
             troubles: Vec::new(),
         }
     }
@@ -130,13 +132,19 @@ impl Keeper {
         for (task, outcome) in following.jobs.wait(given_up.patience_ends).await {
             self.end(following, given_up, task, outcome, present).await;
         }
-        for task in following.jobs.running() {
-            given_up.task(task.clone(), BackendError::new("it is still at it"));
+        let is_patient = Instant::now() < given_up.patience_ends;
+        let has_running = following.jobs.running().next().is_some();
+        if !is_patient {
+            for task in following.jobs.running() {
+                given_up.task(task.clone(), BackendError::new("it is still at it"));
+            }
         }
         if !unseen.is_empty() && !given_up.probe {
             self.probe(following, given_up, &unseen, present).await;
         }
-        following.revision() != revision || following.signers.len() != has_signers
+        following.revision() != revision
+            || following.signers.len() != has_signers
+            || (has_running && is_patient)
     }
 
     /// What people see of a key on a device: the algorithm, and which revision it was made for.
@@ -331,13 +339,10 @@ impl Keeper {
         present: Present,
     ) {
         given_up.probe = true;
-        let fetched = time::timeout(PROBE_TIMEOUT, self.0.probe.jwks()).await;
-        let fetched = fetched.unwrap_or_else(|_| {
-            Err(ProbeError::new(format!(
-                "no JWKS came within {} s",
-                PROBE_TIMEOUT.as_secs()
-            )))
-        });
+        let timeout = given_up.probe_timeout;
+        let fetched = time::timeout(timeout, self.0.probe.jwks()).await;
+        let fetched = fetched
+            .unwrap_or_else(|_| Err(ProbeError::new(format!("no JWKS came within {timeout:?}"))));
         let fetched = fetched.and_then(|bytes| {
             JwkSet::from_json(&bytes)
                 .map_err(|error| ProbeError::new("what was fetched is no JWKS").with_source(error))

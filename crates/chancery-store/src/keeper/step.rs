@@ -52,7 +52,7 @@ impl Keeper {
     ///
     /// `now` is the present by the clock that the issuers have. Steps of one keeper come one after
     /// the other. What does not succeed is in the report, while the rest is done; a backend that
-    /// hangs holds up a step by 5 seconds and nothing more.
+    /// hangs holds up a step by 5 seconds, or a quarter of the lease, and nothing more.
     ///
     /// # Errors
     /// [`KeeperError`] when the manifest cannot be read or followed: then the lease is not renewed.
@@ -73,7 +73,7 @@ impl Keeper {
         self.read(following, present).await?;
         // At once, so that a backend or a probe that takes its time does not cost the lease.
         self.follow(following)?;
-        let mut given_up = GivenUp::nothing_yet();
+        let mut given_up = GivenUp::nothing_yet(following.lease_len());
         self.settle(following, present, &mut given_up);
         for _ in 0..MOST_ROUNDS {
             let has_changed = self.round(following, present, &mut given_up).await;

@@ -2,5 +2,9 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+mod faults;
 mod life;
+mod operator;
+mod publication;
+mod replicas;
 mod support;
