@@ -308,16 +308,16 @@ fn lock(folder: &Path) -> Result<File, StoreError> {
     let deadline = Instant::now() + LOCK_DEADLINE;
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false);
+    // Whoever can open it can lock it, and keep everybody waiting.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     loop {
+        // Each time anew: where somebody has removed the file, others lock its successor.
         let file = options
             .open(&path)
             .map_err(|source| failed(&path, source))?;
         match file.try_lock() {
-            Ok(()) if is_at(&file, &path).map_err(|source| failed(&path, source))? => {
-                return Ok(file);
-            }
-            // Somebody has removed the file, and others would lock its successor.
-            Ok(()) => continue,
+            Ok(()) => return Ok(file),
             Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
                 thread::sleep(LOCK_POLL);
             }
@@ -330,23 +330,6 @@ fn lock(folder: &Path) -> Result<File, StoreError> {
             Err(TryLockError::Error(source)) => return Err(failed(&path, source)),
         }
     }
-}
-
-#[cfg(unix)]
-fn is_at(file: &File, path: &Path) -> io::Result<bool> {
-    use std::os::unix::fs::MetadataExt as _;
-    let opened = file.metadata()?;
-    match fs::metadata(path) {
-        Ok(there) => Ok((there.dev(), there.ino()) == (opened.dev(), opened.ino())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-/// Elsewhere an open file cannot be removed.
-#[cfg(not(unix))]
-fn is_at(_file: &File, _path: &Path) -> io::Result<bool> {
-    Ok(true)
 }
 
 /// Makes a file's time later than another, so that it counts changes even where the clock stands

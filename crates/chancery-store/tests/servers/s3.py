@@ -15,10 +15,9 @@ from werkzeug.serving import make_server
 
 def main():
     application = DomainDispatcherApplication(create_backend_app)
-    # Moto compares first and writes later, with no lock between: with a thread for each request, two
-    # writers find the version that both expect. One thread takes one request at a time.
-    threaded = sys.argv[1:] == ["--threaded"]
-    server = make_server("127.0.0.1", 0, application, threaded=threaded)
+    # Moto compares first and writes later, with no lock between: with a thread for each request, which
+    # is what `moto_server` does, two writers can win. One thread takes one request at a time.
+    server = make_server("127.0.0.1", 0, application, threaded=False)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.port}"
     s3 = boto3.client(

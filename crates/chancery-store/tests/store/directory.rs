@@ -43,6 +43,7 @@ async fn files_are_the_owners_or_everybodys() {
             assert_eq!(mode(made), folder, "{made:?}");
         }
         assert_eq!(mode(&root.join("a/b")), file);
+        assert_eq!(mode(&root.join("a").join(LOCK)), 0o600);
     }
     // What was there keeps its mode.
     let open = directory.path().join("open");

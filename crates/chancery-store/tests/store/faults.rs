@@ -57,6 +57,18 @@ async fn conditional_writes_that_are_switched_off_are_found_out() {
     );
 }
 
+/// Polling costs more there, and is as good.
+#[tokio::test]
+async fn a_server_that_always_sends_the_object_is_a_store() {
+    for protocol in PROTOCOLS {
+        let store = Server::start(protocol).ignoring(Ignored::Change).store();
+        store.check_conditional_writes().await.unwrap();
+        let version = store.create("a", &text(b"1")).await.unwrap();
+        let unchanged = store.read_if_changed("a", &version).await.unwrap();
+        assert!(unchanged.is_none());
+    }
+}
+
 /// The client sends the write again and is refused, or cannot tell whether it was made.
 #[tokio::test]
 async fn a_write_whose_answer_is_lost_has_succeeded() {

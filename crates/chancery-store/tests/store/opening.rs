@@ -1,7 +1,5 @@
 //! URLs, options and paths.
 
-use std::error::Error as _;
-
 use chancery_store::{Store, StoreError};
 
 use crate::suite::text;
@@ -89,7 +87,7 @@ fn options_are_known_by_name() {
             "{said}"
         );
         let error = Store::open(url, [("timeout", "hush")]).unwrap_err();
-        assert!(error.source().is_some());
+        assert!(std::error::Error::source(&error).is_some());
         assert!(error.to_string().contains(url), "{error}");
     }
     let options = [

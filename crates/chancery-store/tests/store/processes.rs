@@ -83,7 +83,8 @@ async fn write_until_killed(store: &Store) {
             }
         }
         .unwrap();
-        writeln!(stderr(), "{count}").unwrap();
+        // At once, or not at all.
+        stderr().write_all(format!("{count}\n").as_bytes()).unwrap();
         match store.create("key", &text(&content)).await {
             Ok(_) => {}
             Err(StoreError::Conflict { .. }) => store.delete("key").await.unwrap(),

@@ -20,11 +20,12 @@ pub(crate) enum Protocol {
     Google,
 }
 
-/// A condition that the server does not look at.
+/// A condition that the server does not look at: that of a first write, of a later one, of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ignored {
     Absence,
     Version,
+    Change,
 }
 
 /// What happens to the next write.
@@ -196,7 +197,8 @@ impl Server {
             return Answer::new("404 Not Found");
         };
         let tag = self.tag(object);
-        let status = if request.header("if-none-match") == Some(&tag) {
+        let known = request.header("if-none-match") == Some(&tag);
+        let status = if known && state.ignored != Some(Ignored::Change) {
             "304 Not Modified"
         } else {
             "200 OK"
