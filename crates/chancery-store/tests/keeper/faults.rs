@@ -264,6 +264,25 @@ async fn a_key_that_nobody_can_fetch_is_never_put_to_use() {
 }
 
 #[tokio::test]
+async fn a_cache_that_hands_out_the_old_jwks_holds_up_the_key() {
+    let (store, memory, clock) = (Store::memory(), Memory::default(), Hands::at_start());
+    let replica = at_work(&store, &memory, &clock).await;
+    let old = replica.issuer.jwks().unwrap().bytes().to_vec();
+    *replica.eye.cached.lock().unwrap() = Some(old);
+    let first = replica.issuer.prepare(&claims()).unwrap();
+    let mut troubles = Vec::new();
+    for _ in 0..6000 / 20 {
+        clock.turn(20);
+        let report = replica.keeper.step(clock.now()).await.unwrap();
+        troubles.extend(report.troubles);
+        let token = replica.issuer.prepare(&claims()).unwrap();
+        assert_eq!(token.jwk().kid(), first.jwk().kid());
+    }
+    let trouble = troubles.first().unwrap().to_string();
+    assert!(trouble.contains("lacks it"), "{trouble}");
+}
+
+#[tokio::test]
 async fn events_tell_what_happens() {
     let (store, memory, clock) = (Store::memory(), Memory::default(), Hands::at_start());
     let lines = Arc::new(Mutex::new(Vec::new()));
