@@ -57,8 +57,19 @@ impl Manifest {
         if !is_lit {
             return Ok(now);
         }
-        now.checked_add(self.times().clock_error)
-            .ok_or_else(|| too_late(key, "activate"))
+        self.in_the_store(index, "activate")
+    }
+
+    /// ε from now: what is planned for then counts on the change being in the store by then, by any
+    /// clock that is no further behind than the one it was dated by.
+    pub(super) fn in_the_store(
+        &self,
+        index: usize,
+        moment: &'static str,
+    ) -> Result<UnixTime, ManifestError> {
+        self.changed_at
+            .checked_add(self.times().clock_error)
+            .ok_or_else(|| too_late(&self.keys[index], moment))
     }
 
     /// Lets a key sign from this moment on, or from the next second that no other key of its lane
@@ -169,12 +180,11 @@ impl Manifest {
         {
             return self.settle(index);
         }
-        let stop = now
-            .checked_add(self.times().clock_error)
-            .ok_or_else(|| too_late(key, "stop"))?;
+        let stop = self.in_the_store(index, "stop")?;
         let kid = key.kid().to_owned();
         let moments = &mut self.keys[index].moments;
         moments.withdrawn_at = Some(now);
+        moments.announce = moments.announce.filter(|&announce| announce <= now);
         // It never signs here, though a replica that does not know yet may sign with it.
         if moments.activate.is_some_and(|activate| now < activate) {
             moments.activate = None;
@@ -204,7 +214,8 @@ impl Manifest {
             let planned = moments.retire.unwrap_or(now);
             self.keys[index].moments.retire = Some(planned.max(bound).max(now));
         }
-        if self.keys[index].moments.stop.is_some() {
+        let moments = &self.keys[index].moments;
+        if moments.stop.or(moments.revoked_at).is_some() {
             self.settle_destruction(index)?;
         }
         Ok(())
