@@ -246,8 +246,17 @@ impl Manifest {
         };
         for kid in kids {
             let index = self.index_in(kid, &[KeyState::Provisioned], "announced")?;
+            let announce = match bootstrap {
+                // Nobody has a JWKS that lacks these keys.
+                Some(_) => now,
+                // What waits for the announcement counts on every replica having it in a lease.
+                None => self.in_the_store(index, "announce")?,
+            };
             let key = &mut self.keys[index];
-            key.moments.announce = Some(now);
+            if key.moments.announce.is_some() {
+                return Err(state(key, now, "announced again"));
+            }
+            key.moments.announce = Some(announce);
             key.bootstrap = bootstrap;
             self.record(by, "announce", Some(kid));
             if bootstrap == Some(Bootstrap::AtOnce) && self.keys[index].role == Role::Rotating {
@@ -347,6 +356,7 @@ impl Manifest {
             && self.keys[index].moments.withdrawn_at.is_none();
         let moments = &mut self.keys[index].moments;
         moments.revoked_at = Some(now);
+        moments.announce = moments.announce.filter(|&announce| announce <= now);
         if moments.activate.is_some_and(|activate| now < activate) {
             // It never signs, so it has no place among those that do.
             moments.activate = None;

@@ -194,7 +194,6 @@ impl Manifest {
             (provisioned, changed),
             (announce, observed),
             (announce, activate),
-            (announce, changed),
             (announce, end),
             (observed, changed),
             (activate, stop),

@@ -1,5 +1,6 @@
 //! What must hold between a manifest and the one that replaces it.
 
+use super::bounds::too_late;
 use super::check::check_bound;
 use super::error::ManifestError;
 use super::key::{Bootstrap, ManagedKey, Moments};
@@ -7,9 +8,8 @@ use super::manifest::Manifest;
 use crate::time::UnixTime;
 
 /// Moments that are recorded when something is done, and never planned.
-const RECORDED: [&str; 6] = [
+const RECORDED: [&str; 5] = [
     "provisioned_at",
-    "announce",
     "observed_at",
     "destroyed_at",
     "withdrawn_at",
@@ -100,6 +100,19 @@ impl Manifest {
                 return Err(back_dated(key, (name, after), now));
             }
         }
+        let earliest = || {
+            now.checked_add(next.times().clock_error)
+                .ok_or_else(|| too_late(key, "a moment soon after `changed_at`"))
+        };
+        // A lease after it was announced, every replica has the key: that counts from when the
+        // change is written.
+        if let Some(announce) = new.announce
+            && old.announce != new.announce
+            && key.bootstrap.is_none()
+            && announce < earliest()?
+        {
+            return Err(back_dated(key, ("announce", announce), earliest()?));
+        }
         // A replica may learn of an end only once the change is written, and its clock may say
         // less than the writer's: an end that comes too soon is one it cannot keep. A revoked key
         // ends at once, whatever becomes of its tokens.
@@ -108,11 +121,8 @@ impl Manifest {
             && old.end().is_none_or(|before| end < before)
             && old.announce.is_some()
         {
-            let earliest = now
-                .checked_add(next.times().clock_error)
-                .ok_or_else(|| super::bounds::too_late(key, "stop"))?;
-            if end < earliest {
-                return Err(back_dated(key, ("the end of signing", end), earliest));
+            if end < earliest()? {
+                return Err(back_dated(key, ("the end of signing", end), earliest()?));
             }
         }
         self.check_replanned(next, key, old)
