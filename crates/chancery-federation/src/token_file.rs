@@ -18,6 +18,8 @@ const RETRY: Duration = Duration::from_secs(5);
 /// How long the thread waits at most before it looks at the clock again: a wait does not count the
 /// time in which the machine slept, and knows nothing of a clock that was set.
 const LOOK: Duration = Duration::from_secs(30);
+/// How long the thread waits at least: a token of a second would otherwise keep it busy.
+const SHORTEST: Duration = Duration::from_millis(100);
 
 /// A file that holds a token, as `AWS_WEB_IDENTITY_TOKEN_FILE` (or `web_identity_token_file` in
 /// `~/.aws/config`), `AZURE_FEDERATED_TOKEN_FILE` and Google's `credential_source.file` name it.
@@ -198,7 +200,15 @@ impl TokenKeeper {
     /// [`TokenFileError`] when the first token could not be issued or written, or the thread not
     /// be started.
     pub fn spawn(
+        self,
+        on_error: impl FnMut(&TokenFileError) + Send + 'static,
+    ) -> Result<TokenKeeperThread, TokenFileError> {
+        self.spawn_looking_every(LOOK, on_error)
+    }
+
+    fn spawn_looking_every(
         mut self,
+        look: Duration,
         mut on_error: impl FnMut(&TokenFileError) + Send + 'static,
     ) -> Result<TokenKeeperThread, TokenFileError> {
         self.refresh()?;
@@ -210,16 +220,13 @@ impl TokenKeeper {
             .spawn(move || {
                 loop {
                     let wait = match self.refresh() {
-                        Ok(due) => Duration::from_secs(
-                            due.as_secs().saturating_sub(self.clock.now().as_secs()),
-                        ),
+                        Ok(due) => until(due, self.clock.now()),
                         Err(error) => {
                             on_error(&error);
                             self.retry_after()
                         }
                     };
-                    // A token of a second would otherwise keep the thread busy.
-                    let wait = wait.clamp(Duration::from_millis(100), LOOK);
+                    let wait = wait.max(SHORTEST).min(look);
                     let (stopped, changed) = &*signal;
                     let guard = stopped.lock().unwrap_or_else(PoisonError::into_inner);
                     let (guard, _) = changed
@@ -244,6 +251,10 @@ impl TokenKeeper {
             .unwrap_or_else(|| self.issuer.default_lifetime());
         RETRY.min(lifetime / 10)
     }
+}
+
+fn until(due: UnixTime, now: UnixTime) -> Duration {
+    Duration::from_secs(due.as_secs().saturating_sub(now.as_secs()))
 }
 
 fn half_way(from: UnixTime, until: UnixTime) -> UnixTime {
@@ -310,5 +321,86 @@ impl Error for TokenFileError {
             Self::Io { source, .. } => Some(source),
             Self::Issue { source, .. } => Some(source),
         }
+    }
+}
+
+#[cfg(all(test, feature = "ring"))]
+mod tests {
+    use std::sync::atomic::AtomicU64;
+    use std::time::Instant;
+
+    use chancery_core::{Algorithm, IssuerUrl, KeySet, Schedule, ScheduledKey};
+    use chancery_software::{Engine, SoftwareSigner};
+
+    use super::*;
+
+    const NOW: u64 = 1_767_225_600;
+
+    /// A clock that stands until it is turned, and counts how often it is looked at.
+    #[derive(Debug)]
+    struct CountingClock {
+        seconds: AtomicU64,
+        looks: AtomicU64,
+    }
+
+    impl Clock for CountingClock {
+        fn now(&self) -> UnixTime {
+            self.looks.fetch_add(1, Ordering::SeqCst);
+            UnixTime::from_secs(self.seconds.load(Ordering::SeqCst)).unwrap()
+        }
+    }
+
+    impl CountingClock {
+        /// Turns the clock, and waits until it was looked at some times after that.
+        fn turn(&self, seconds: u64) {
+            self.seconds.store(seconds, Ordering::SeqCst);
+            let seen = self.looks.load(Ordering::SeqCst);
+            let started = Instant::now();
+            while self.looks.load(Ordering::SeqCst) < seen + 10 {
+                assert!(started.elapsed() < Duration::from_secs(20), "it looks");
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        }
+    }
+
+    /// A machine that slept, or whose clock was set, finds out before the wait is over that it began
+    /// with: that is half an hour here.
+    #[test]
+    fn a_clock_that_jumps_is_seen_at_the_next_look() {
+        let folder = std::env::temp_dir().join(format!("chancery-look-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("token");
+        let clock = Arc::new(CountingClock {
+            seconds: AtomicU64::new(NOW),
+            looks: AtomicU64::new(0),
+        });
+        let signer = SoftwareSigner::generate(Algorithm::Es256, Engine::Ring).unwrap();
+        let key = ScheduledKey::new(Arc::new(signer), Schedule::ALWAYS);
+        let url = IssuerUrl::parse("https://id.example.com").unwrap();
+        let issuer = Issuer::builder(url, KeySet::new(vec![key]).unwrap())
+            .clock(clock.clone())
+            .build()
+            .unwrap();
+        let claims = Claims::new("job:42")
+            .with_audience("sts.amazonaws.com")
+            .with_lifetime(Duration::from_secs(3600));
+        let guard = TokenFile::new(&path)
+            .keep(Arc::new(issuer), claims)
+            .with_clock(clock.clone())
+            .spawn_looking_every(Duration::from_millis(5), |error| panic!("{error}"))
+            .unwrap();
+        let read = || fs::read_to_string(&path).unwrap();
+        let first = read();
+        clock.turn(NOW + 1799);
+        assert_eq!(read(), first);
+        clock.turn(NOW + 1800);
+        let second = read();
+        assert_ne!(second, first);
+        // Time that goes back makes a new one as well: nobody would take that of the future.
+        clock.turn(NOW + 1750);
+        assert_ne!(read(), second);
+        drop(guard);
+        fs::remove_dir_all(&folder).unwrap();
+        assert!(LOOK <= Duration::from_secs(30));
     }
 }

@@ -32,7 +32,10 @@ fn assert_quoted(guide: &str, said: &[String]) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../docs")
         .join(guide);
-    let text = fs::read_to_string(&path).unwrap();
+    assert_quoted_in(guide, &fs::read_to_string(&path).unwrap(), said);
+}
+
+fn assert_quoted_in(guide: &str, text: &str, said: &[String]) {
     // A quotation is broken into lines.
     let text = text
         .split_whitespace()
@@ -173,6 +176,87 @@ fn aws() {
             ),
         ],
     );
+}
+
+/// The three that are told of in one guide, a section each.
+#[test]
+fn others() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/others.md");
+    let text = fs::read_to_string(path).unwrap();
+    let section = |title: &str, said: Vec<String>| {
+        let (_, section) = text.split_once(&format!("\n## {title}\n")).unwrap();
+        let section = section.split("\n## ").next().unwrap();
+        assert_quoted_in(title, section, &said);
+    };
+    let to = |audience: &str| Claims::new("job:4711").with_audience(audience);
+    let of_claims = |relying_party: &RelyingParty, claims: &Claims, beginning: &str| {
+        finding(&relying_party.check_claims(claims), beginning)
+    };
+    let of_keys = |relying_party: &RelyingParty, audience: &str| {
+        let asking = to(audience).with_signing_algorithm(Ps256);
+        vec![
+            of_issuer(relying_party, &[EdDsa], "no published key"),
+            of_issuer(relying_party, &[EdDsa, Rs256], "tokens are signed"),
+            of_claims(relying_party, &asking, "the claims ask"),
+        ]
+    };
+    let at = |relying_party: &RelyingParty, url: &str, beginning: &str| {
+        finding(&relying_party.check(&issuer(url, &[Rs256])), beginning)
+    };
+    let without_audience = Claims::new("job:4711");
+    let without_subject = Claims::logout_of_session("08a5019c");
+    let portable = RelyingParty::PORTABLE;
+    let hour = Duration::from_secs(3600);
+
+    let databricks = RelyingParty::DATABRICKS;
+    let mut said = of_keys(databricks, "databricks.example.com");
+    said.extend([
+        of_claims(databricks, &without_audience, "no aud"),
+        of_claims(databricks, &without_subject, "no sub"),
+        at(databricks, "http://127.0.0.1:8080", "is not https"),
+        error(template().subject(&[("org", "acme/site"), ("repo", "site")])),
+        error(IssuerUrl::parse("https://id.example.com?tenant=7")),
+        of_claims(portable, &to("a").with_audience("b"), "the token has 2"),
+        of_issuer(portable, &[Rs256, Es256], "a key of ES256"),
+    ]);
+    section("Databricks", said);
+
+    let snowflake = RelyingParty::SNOWFLAKE;
+    let mut said = of_keys(snowflake, "snowflakecomputing.com");
+    said.extend([
+        of_claims(snowflake, &without_audience, "no aud"),
+        of_claims(snowflake, &without_subject, "no sub"),
+        at(snowflake, "http://127.0.0.1:8080", "is not https"),
+        error(template().subject(&[("org", "7"), ("repo", "")])),
+        error(IssuerUrl::parse("https://id.example.com#tenant")),
+        of_claims(portable, &to("a").with_authorized_party("a"), "azp"),
+        of_claims(
+            portable,
+            &to("a").with_lifetime(24 * hour),
+            "the token lives",
+        ),
+    ]);
+    section("Snowflake", said);
+
+    let alibaba = RelyingParty::ALIBABA;
+    let many = (0..51).map(|number| Binding::new(format!("client-{number}"), alibaba));
+    let bound = Bindings::new(many).check(&issuer(URL, &[Rs256]));
+    let long = format!("https://id.example.com/{}", "a".repeat(233));
+    let mut said = of_keys(alibaba, "ram.example.com");
+    said.extend([
+        of_claims(alibaba, &to(&"a".repeat(129)), "the audience"),
+        finding(&bound, "51 audiences"),
+        at(alibaba, "http://127.0.0.1:8080", "is not https"),
+        at(alibaba, &long, "the issuer's URL has"),
+        of_claims(alibaba, &to("a").with_lifetime(2 * hour), "the token lives"),
+        of_claims(
+            portable,
+            &Claims::new("größe:1").with_audience("a"),
+            "ASCII",
+        ),
+        at(portable, "https://id.example.com:8443", "has a port"),
+    ]);
+    section("Alibaba Cloud", said);
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod relying_party;
 mod session_tags;
 mod simulate;
 mod simulate_keys;
+mod snippets;
 mod subject;
 mod subject_properties;
 mod support;
