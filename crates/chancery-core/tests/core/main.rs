@@ -20,6 +20,7 @@ mod private_claims;
 mod private_values;
 mod properties;
 mod redaction;
+mod rotation;
 mod signature;
 mod support;
 mod thread_safety;
