@@ -346,7 +346,7 @@ mod tests {
     impl Clock for CountingClock {
         fn now(&self) -> UnixTime {
             self.looks.fetch_add(1, Ordering::SeqCst);
-            UnixTime::from_secs(self.seconds.load(Ordering::SeqCst)).unwrap()
+            UnixTime::from_secs(self.seconds.load(Ordering::SeqCst)).unwrap_or(UnixTime::EPOCH)
         }
     }
 
