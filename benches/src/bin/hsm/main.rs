@@ -7,6 +7,7 @@
 
 mod callers;
 mod fixed_work;
+mod hand_over;
 mod keys;
 mod slow_device;
 mod softhsm;

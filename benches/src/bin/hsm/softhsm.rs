@@ -13,6 +13,7 @@ use cryptoki::slot::Slot;
 
 use crate::Outcome;
 use crate::callers::{Load, MESSAGE, median};
+use crate::hand_over::HandOver;
 use crate::keys::{EC, RSA, module, token_with_keys, unverified};
 
 const ROUNDS: usize = 9;
@@ -43,12 +44,15 @@ fn compare(
 ) -> Outcome {
     let mut ratios = Vec::new();
     let mut verified_ratios = Vec::new();
+    let mut handed_over_ratios = Vec::new();
     let mut throughputs = [const { Vec::new() }; 3];
     for _ in 0..ROUNDS {
         let by_bare = Load::measure(callers, TIME, || bare.caller(algorithm, label))?;
         let by_unverified = Load::measure(callers, TIME, || Ok(sign_with(unverified, algorithm)))?;
         let by_verified = Load::measure(callers, TIME, || Ok(sign_with(verified, algorithm)))?;
+        let by_handed_over = HandOver::measure(callers, TIME, || bare.caller(algorithm, label))?;
         ratios.push(by_unverified.throughput / by_bare.throughput);
+        handed_over_ratios.push(by_handed_over.throughput / by_bare.throughput);
         verified_ratios.push(by_verified.throughput / by_bare.throughput);
         for (all, one) in throughputs
             .iter_mut()
@@ -60,10 +64,11 @@ fn compare(
     let [bare, unverified, verified] = throughputs.map(median);
     println!(
         "{algorithm} softhsm {callers} {}  ratio {:.3}  bare {bare:.0}/s  chancery {unverified:.0}/s  \
-         verified {verified:.0}/s, ratio {:.3}",
+         verified {verified:.0}/s, ratio {:.3}  bare hand-over ratio {:.3}",
         if callers == 1 { "caller " } else { "callers" },
         median(ratios),
         median(verified_ratios),
+        median(handed_over_ratios),
     );
     Ok(())
 }
