@@ -27,10 +27,10 @@
 //! | 10 | published keys | ≤ 100 |
 //!
 //! They hold together: for a token that is accepted at a moment up to `exp` + G + r, any JWKS that
-//! was fetched within H before, from any replica, has its key. Two more things are needed for it. An
-//! end of signing is planned at least ε ahead, so that the replica that plans it writes it before
-//! it comes, by whatever clock. And ε has to cover, besides the clocks, how long a manifest takes
-//! to be written once its change was applied.
+//! was fetched within H before, from any replica, has its key. For that, an announcement and an end
+//! of signing are dated ε ahead: a lease later, every replica knows of them, which counts from when
+//! they are in the store, by whatever clock. So ε has to cover, besides the clocks, how long a
+//! manifest takes to be written once its change was applied.
 
 mod backend;
 mod bounds;

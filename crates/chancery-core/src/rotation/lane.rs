@@ -191,7 +191,9 @@ impl Manifest {
             moments.sign_not_after = None;
             moments.stop = None;
         }
-        moments.stop = Some(moments.stop.map_or(stop, |planned| planned.min(stop)));
+        let stop = moments.stop.map_or(stop, |planned| planned.min(stop));
+        // An announcement that has not come yet comes first: clocks may have become better.
+        moments.stop = Some(stop.max(moments.announce.unwrap_or(stop)));
         moments.retire = None;
         moments.destroy = None;
         self.record(by, "withdraw", Some(&kid));

@@ -165,10 +165,14 @@ impl Lane {
         self
     }
 
-    /// How long before it is to sign a key is made: L + H + 2ε and the margin.
+    /// How long before it is to sign a key is made: ε until its announcement counts, L + H + 2ε
+    /// (inequality 1), and the margin.
     #[must_use]
     pub fn lead(&self, times: &RotationTimes) -> Duration {
-        times.activate_after_announce().saturating_add(self.margin)
+        times
+            .activate_after_announce()
+            .saturating_add(times.clock_error)
+            .saturating_add(self.margin)
     }
 
     /// The backend for keys of this role.
@@ -193,8 +197,11 @@ impl Lane {
         check_time("active_for", self.active_for)?;
         check_time("longest_active", self.longest_active)?;
         check_time("margin", self.margin)?;
-        // The next key is made once this one signs, so that there is one next key at a time.
-        let needed = self.lead(times).max(Duration::from_secs(1));
+        // The next key is announced once this one signs, so that there is one next key at a time.
+        let needed = times
+            .activate_after_announce()
+            .saturating_add(self.margin)
+            .max(Duration::from_secs(1));
         if self.active_for < needed {
             return Err(RotationPolicyError::TooShort {
                 algorithm: self.algorithm,

@@ -24,5 +24,6 @@ mod rotation;
 mod signature;
 mod support;
 mod thread_safety;
+mod time;
 mod token_policy;
 mod tokens;

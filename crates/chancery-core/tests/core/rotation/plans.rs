@@ -58,7 +58,7 @@ fn a_new_service_makes_all_its_keys_first() {
 #[test]
 fn the_next_key_is_made_when_its_successor_needs_it() {
     let mut service = Service::running(policy());
-    let lead = 25 * HOUR + 60 + DAY;
+    let lead = 25 * HOUR + 90 + DAY;
     let due = NOW + 30 * DAY - lead;
     assert_eq!(steps(&service), [("provision", (due - NOW) as i64)]);
     service.now = due;

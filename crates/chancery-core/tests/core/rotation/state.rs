@@ -15,7 +15,7 @@ fn a_key_goes_through_its_life_to_the_second() {
     service.work_until(NOW + 62 * DAY);
     let key = service.key(2);
     let moments = *key.moments();
-    let lead = 25 * HOUR + 60 + DAY;
+    let lead = 25 * HOUR + 90 + DAY;
     let provisioned = NOW + 30 * DAY - lead;
     assert_eq!(moments.provisioned_at, Some(time(provisioned)));
     let announce = provisioned + 30;
