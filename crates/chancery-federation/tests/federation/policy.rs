@@ -280,21 +280,41 @@ fn a_document_longer_than_iam_reads_is_refused() {
 /// IAM counts no white space between the parts of a document, and all of a string.
 #[test]
 fn a_policy_longer_than_any_quota_is_refused_before_it_costs_anything() {
-    let with_id = |id: &str| format!(r#"{{"Id": "{id}","Statement":{{{STATEMENT}}}}}"#);
+    let with_id = |id: &str| {
+        format!(r#"{{"Version":"2012-10-17","Id": "{id}","Statement":[{{{STATEMENT}}}]}}"#)
+    };
     let counted = |json: &str| match json.parse::<Policy>().unwrap_err().problem() {
         PolicyProblem::TooManyCharacters { characters } => *characters,
         other => panic!("{other:?}"),
     };
-    let spaced = with_id(&"x".repeat(5000));
-    let white = spaced.len() - counted(&spaced);
-    let bare = with_id("").len() - white;
-    for filling in ["x", " ", "é", r#"\\\""#] {
-        let count = filling.chars().count();
+    let bare = counted(&with_id(&"x".repeat(5000))) - 5000;
+    for (filling, count) in [
+        ("x", 1),
+        (" ", 1),
+        ("é", 1),
+        (r"\u00e9", 1),
+        (r#"\\\""#, 2),
+        (r"\u0022 ", 2),
+    ] {
         let most = (4096 - bare) / count;
-        assert!(with_id(&filling.repeat(most)).parse::<Policy>().is_ok());
+        let policy: Policy = with_id(&filling.repeat(most)).parse().unwrap();
+        // What is written of it is parsed again, though it has other escapes.
+        assert_eq!(policy.to_string().parse().as_ref(), Ok(&policy));
+        assert_eq!(policy.to_pretty_json().parse().as_ref(), Ok(&policy));
         let longer = counted(&with_id(&filling.repeat(most + 1)));
         assert_eq!(longer, bare + (most + 1) * count, "{filling:?}");
     }
+    // Numbers are written as strings, so that these are longer than they look.
+    let numbers = |count: usize| {
+        let numbers = vec!["1"; count].join(",");
+        format!(
+            r#"{{"Statement":{{{STATEMENT},"Condition":{{"NumericEquals":{{"a:b":[{numbers}]}}}}}}}}"#
+        )
+    };
+    let policy: Policy = numbers(900).parse().unwrap();
+    assert_eq!(policy.to_string().parse().as_ref(), Ok(&policy));
+    assert!(numbers(1100).len() < 4096);
+    assert!(counted(&numbers(1100)) > 4096);
     // Each of these made the parser or the evaluator compare everything with everything.
     let many = |one: fn(usize) -> String| (0..8000).map(one).collect::<Vec<_>>().join(",");
     let keys = many(|number| format!(r#""k:{number}":"""#));

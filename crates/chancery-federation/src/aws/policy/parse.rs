@@ -34,10 +34,7 @@ impl FromStr for Policy {
         if json.len() > MAX_POLICY_LEN {
             return Err(place.error(PolicyProblem::TooLong { len: json.len() }));
         }
-        let characters = characters(json);
-        if characters > MAX_POLICY_CHARACTERS {
-            return Err(place.error(PolicyProblem::TooManyCharacters { characters }));
-        }
+        check_characters(json)?;
         let document = serde_json::from_str(json).map_err(|error| {
             place.error(PolicyProblem::Json {
                 line: error.line(),
@@ -45,23 +42,39 @@ impl FromStr for Policy {
                 message: message(&error),
             })
         })?;
-        policy(document, &place)
+        let policy = policy(document, &place)?;
+        // Written in full it may be a little longer, and must be parsed again all the same.
+        check_characters(&policy.to_string())?;
+        Ok(policy)
     }
 }
 
-/// How many characters IAM counts: all but the white space between the parts of the document.
+/// How many characters a document has without the white space between its parts. One that is
+/// escaped is one character, however it is written.
 fn characters(json: &str) -> usize {
-    let (mut is_string, mut is_escaped) = (false, false);
-    let counts = |character: &char| {
-        let counts = is_string || !character.is_ascii_whitespace();
+    let (mut count, mut is_string) = (0, false);
+    let mut characters = json.chars();
+    while let Some(character) = characters.next() {
+        count += usize::from(is_string || !character.is_ascii_whitespace());
         match character {
-            '"' if !is_escaped => is_string = !is_string,
+            '"' => is_string = !is_string,
+            // Four digits follow upon `\u`.
+            '\\' if is_string && characters.next() == Some('u') => {
+                characters.nth(3);
+            }
             _ => {}
         }
-        is_escaped = is_string && *character == '\\' && !is_escaped;
-        counts
-    };
-    json.chars().filter(counts).count()
+    }
+    count
+}
+
+fn check_characters(json: &str) -> Result<(), PolicyError> {
+    let characters = characters(json);
+    if characters > MAX_POLICY_CHARACTERS {
+        let problem = PolicyProblem::TooManyCharacters { characters };
+        return Err(Place::default().error(problem));
+    }
+    Ok(())
 }
 
 fn policy(document: Json, place: &Place) -> Result<Policy, PolicyError> {
