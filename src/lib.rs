@@ -132,6 +132,11 @@ pub use chancery_core::rotation;
 #[cfg(feature = "federation")]
 pub use chancery_federation as federation;
 
+/// Manifests, encrypted keys and published documents in a store that replicas share, and the keeper
+/// that rotates keys.
+#[cfg(feature = "store")]
+pub use chancery_store as store;
+
 /// Keys in memory, and the verification of tokens.
 #[cfg(any(
     feature = "ring",
@@ -141,8 +146,9 @@ pub use chancery_federation as federation;
 ))]
 pub mod software {
     pub use chancery_software::{
-        Asn1Error, Engine, KeyError, KeyFile, KeyFileError, PrivateKey, SoftwareSigner,
-        VerifiedJws, VerifiedToken, Verifier, VerifyError, VerifyingKey, verify_jws,
+        Asn1Error, Engine, KeyError, KeyFile, KeyFileError, PrivateKey, Secret, SecretError,
+        SoftwareSigner, VerifiedJws, VerifiedToken, Verifier, VerifyError, VerifyingKey,
+        verify_jws,
     };
 }
 
@@ -160,7 +166,8 @@ pub mod hsm {
 pub mod pkcs11 {
     pub use chancery_pkcs11::{
         KeyPair, ModuleError, ObjectType, Pin, PinError, Pkcs11Error, Pkcs11Uri, Pkcs11UriError,
-        SignerBuilder, Token, TokenBuilder, TokenKey, UnlistedKey, UnusableKey, Warning, open,
+        SignerBuilder, Token, TokenBackend, TokenBuilder, TokenKey, UnlistedKey, UnusableKey,
+        Warning, open,
     };
 }
 
@@ -169,6 +176,6 @@ pub mod pkcs11 {
 pub mod yubihsm {
     pub use chancery_yubihsm::{
         Capability, ConnectorError, DeviceCode, Domains, Holder, MOST_SESSIONS, NewKey, Password,
-        PasswordError, SignerBuilder, YubiHsm, YubiHsmError, YubiHsmKey,
+        PasswordError, SignerBuilder, YubiHsm, YubiHsmBackend, YubiHsmError, YubiHsmKey,
     };
 }

@@ -51,16 +51,16 @@ mod ladder;
 mod model;
 mod options;
 mod queue;
-mod secret;
 mod shared;
 mod signer;
 mod sync;
 mod trouble;
 mod worker;
 
+/// Where the PIN or password of a device comes from, and why there is none.
+pub use chancery_software::{Secret, SecretError};
 pub use device::{Device, DeviceError, DeviceErrorKind, Session};
 pub use event::Event;
 pub use health::{Health, State};
 pub use options::HsmOptions;
-pub use secret::{Secret, SecretError};
 pub use signer::HsmSigner;

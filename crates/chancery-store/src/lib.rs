@@ -40,6 +40,7 @@ mod client;
 mod cloud;
 mod content;
 mod directory;
+mod encrypted_keys;
 mod error;
 mod keeper;
 mod object_path;
@@ -50,6 +51,7 @@ mod random;
 mod store;
 
 pub use content::{Content, Object, Version};
+pub use encrypted_keys::EncryptedKeys;
 pub use error::StoreError;
 pub use keeper::event::Event;
 #[cfg(feature = "probe")]

@@ -22,11 +22,14 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! [`YubiHsmBackend`] makes, opens and destroys the keys of a keeper that rotates them.
+//!
 //! Messages travel by the `yubihsm` crate's connectors. The secure channel within is this crate's
 //! own, since that crate's client cannot close a session, of which a device has only 16, and keeps
 //! a session that the device has forgotten.
 
 mod access;
+mod backend;
 mod channel;
 mod connector;
 mod device;
@@ -39,6 +42,7 @@ mod wire;
 mod yubihsm;
 
 pub use access::MOST_SESSIONS;
+pub use backend::YubiHsmBackend;
 /// Where the password of an authentication key comes from, and why there is none.
 pub use chancery_hsm::{Secret as Password, SecretError as PasswordError};
 pub use error::{ConnectorError, DeviceCode, Holder, YubiHsmError};

@@ -89,7 +89,7 @@ impl YubiHsm {
         let own = self.require(link, Capability::GenerateAsymmetricKey, &capabilities)?;
         let parameters = new.parameters(algorithm, &own)?;
         let body = link.command(wire::GENERATE_ASYMMETRIC_KEY, &parameters);
-        YubiHsmKey::read(link, made(body)?)
+        self.read_made(link, made(body)?)
     }
 
     /// Imports a private key in the clear; the secure channel to the device encrypts it. It is
@@ -110,7 +110,7 @@ impl YubiHsm {
         parameters.reserve_exact(secret.len());
         parameters.extend_from_slice(&secret);
         let body = link.command(wire::PUT_ASYMMETRIC_KEY, &parameters);
-        YubiHsmKey::read(link, made(body)?)
+        self.read_made(link, made(body)?)
     }
 
     /// Imports a key that a device exported under a wrap key, with all it had there: identifier,
@@ -181,6 +181,18 @@ impl YubiHsm {
     #[must_use]
     pub fn signer(&self) -> SignerBuilder {
         SignerBuilder::new(self.clone())
+    }
+
+    /// Reads what the device tells of a key that it has just made, which is of no use otherwise, and
+    /// is deleted again.
+    fn read_made(&self, link: &mut Link, id: u16) -> Result<YubiHsmKey, YubiHsmError> {
+        YubiHsmKey::read(link, id).inspect_err(|_| {
+            let [high, low] = id.to_be_bytes();
+            // By another session, since this one may be broken. What failed first is told.
+            let _ = Link::open(&self.access).and_then(|mut link| {
+                link.command(wire::DELETE_OBJECT, &[high, low, object::ASYMMETRIC_KEY])
+            });
+        })
     }
 
     /// What the device tells of the authentication key.

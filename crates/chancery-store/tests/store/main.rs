@@ -8,6 +8,7 @@
 )]
 
 mod directory;
+mod encrypted_keys;
 #[cfg(all(feature = "aws", feature = "gcp"))]
 mod faults;
 mod mounts;

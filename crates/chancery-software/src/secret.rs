@@ -1,4 +1,4 @@
-//! Where the PIN or password of a device comes from.
+//! Where a PIN or a password comes from.
 
 use std::env;
 use std::error::Error;
@@ -13,14 +13,14 @@ use zeroize::Zeroizing;
 /// No PIN or password is longer, in bytes.
 const MAX_LEN: usize = 1024;
 
-/// Where the PIN or password of a device comes from.
+/// Where the PIN of a token, or the password of a device or of encrypted keys, comes from.
 ///
-/// It is read anew for each login: when the device is opened, and when a login was lost, perhaps by
-/// several threads at once. What was read is overwritten as soon as the login is done. Nobody but
-/// those who wait for it is held up by a source that takes long.
+/// It is read anew for each use: when a device is opened, when a login was lost, when a key is
+/// decrypted, perhaps by several threads at once. What was read is overwritten as soon as that is
+/// done. Nobody but those who wait for it is held up by a source that takes long.
 ///
 /// ```
-/// use chancery_hsm::Secret;
+/// use chancery_software::Secret;
 ///
 /// let secrets = [
 ///     Secret::new("1234"),
@@ -71,7 +71,7 @@ impl Secret {
         Self(Source::Callback(Arc::new(fetch)))
     }
 
-    /// Reads it, as a backend does for a login.
+    /// Reads it, as a backend does each time that it needs it.
     ///
     /// # Errors
     /// [`SecretError`] when the source gives none, or one that is empty, longer than 1024 bytes, or not
