@@ -8,6 +8,7 @@ mod der_signature;
 mod issuer_url;
 mod jwk;
 mod key_import;
+mod manifest;
 mod pkcs11_uri;
 mod policy;
 mod session_tags;
@@ -20,6 +21,7 @@ pub use crate::der_signature::der_signature;
 pub use crate::issuer_url::issuer_url;
 pub use crate::jwk::jwk;
 pub use crate::key_import::key_import;
+pub use crate::manifest::manifest;
 pub use crate::pkcs11_uri::pkcs11_uri;
 pub use crate::policy::policy;
 pub use crate::session_tags::session_tags;
@@ -70,6 +72,11 @@ mod tests {
     #[test]
     fn key_import() {
         replay("key_import", super::key_import);
+    }
+
+    #[test]
+    fn manifest() {
+        replay("manifest", super::manifest);
     }
 
     #[test]
