@@ -48,7 +48,9 @@ mod open;
 mod probe;
 mod publication;
 mod random;
+mod status;
 mod store;
+mod timeline;
 
 pub use content::{Content, Object, Version};
 pub use encrypted_keys::EncryptedKeys;
@@ -61,4 +63,6 @@ pub use keeper::trouble::{KeeperError, Trouble};
 pub use keeper::view::Report;
 pub use keeper::{Keeper, KeeperBuilder};
 pub use publication::{Publication, PublishError};
+pub use status::{KeyStatus, LaneStatus, ReplicaStatus, Status};
 pub use store::Store;
+pub use timeline::Timeline;

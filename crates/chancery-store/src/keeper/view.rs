@@ -1,5 +1,6 @@
 //! What a keeper tells about itself.
 
+use std::error::Error;
 use std::sync::{Arc, PoisonError};
 
 use chancery_core::rotation::{Manifest, plan};
@@ -10,6 +11,7 @@ use crate::keeper::event::Event;
 use crate::keeper::following::Following;
 use crate::keeper::step::Present;
 use crate::keeper::trouble::{KeeperError, Trouble};
+use crate::status::{ReplicaStatus, Status};
 
 /// What is told to those who ask while a step is on its way.
 #[derive(Clone, Default)]
@@ -58,6 +60,24 @@ impl Keeper {
         self.view().manifest
     }
 
+    /// How this replica and the keys are, what comes next and why: for people, as a table or drawn.
+    #[must_use]
+    pub fn status(&self, now: UnixTime) -> Status {
+        let view = self.view();
+        let status = match &view.manifest {
+            Some(manifest) => Status::new(manifest, &self.0.policy, now),
+            None => Status::without_manifest(now),
+        };
+        let replica = ReplicaStatus {
+            name: self.0.replica.clone(),
+            is_ready: self.is_ready(now),
+            lease_until: view.lease.as_ref().map(Lease::valid_until),
+            has_lease: view.lease.as_ref().is_some_and(|lease| lease.is_valid(now)),
+            troubles: view.troubles,
+        };
+        status.with_replica(replica, &view.signers)
+    }
+
     pub(super) fn view(&self) -> View {
         // A view is swapped whole, so a poisoned lock holds a whole one.
         let view = self.0.view.read().unwrap_or_else(PoisonError::into_inner);
@@ -89,8 +109,11 @@ impl Keeper {
                 .map(|current| Arc::clone(&current.manifest)),
             signers,
             troubles: match outcome {
-                Ok(troubles) => troubles.iter().map(ToString::to_string).collect(),
-                Err(error) => vec![error.to_string()],
+                Ok(troubles) => troubles
+                    .iter()
+                    .map(|trouble| with_causes(trouble))
+                    .collect(),
+                Err(error) => vec![with_causes(error)],
             },
             has_told_expiry: expired.is_some(),
             lease,
@@ -116,4 +139,16 @@ impl Keeper {
             troubles,
         })
     }
+}
+
+/// The error and what caused it, in a line.
+fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }

@@ -7,4 +7,5 @@ mod life;
 mod operator;
 mod publication;
 mod replicas;
+mod status;
 mod support;
