@@ -122,7 +122,8 @@ impl Manifest {
 /// that were in force (inequality 9); `None` after the year 9999.
 ///
 /// Times that have been replaced count from their end, where that came before `moment`: what was
-/// last served under them has to expire. Times that came into force later count from `moment`, as
+/// last served under them has to expire. They end ε after they were replaced, when the change must
+/// be in the store. Times that came into force later count from `moment`, as
 /// if they had been known then: a step that was planned is planned anew.
 pub(super) fn earliest(
     records: &[TimesRecord],
@@ -135,7 +136,10 @@ pub(super) fn earliest(
         if index > 0 && done.is_some_and(|done| done <= record.since) {
             break;
         }
-        let from = record.until.map_or(moment, |until| until.min(moment));
+        let from = match record.until {
+            Some(until) => moment.min(until.checked_add(record.times.clock_error)?),
+            None => moment,
+        };
         earliest = earliest.max(from.checked_add(wait(&record.times))?);
     }
     Some(earliest)

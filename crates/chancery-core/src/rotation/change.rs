@@ -250,7 +250,7 @@ impl Manifest {
                 // Nobody has a JWKS that lacks these keys.
                 Some(_) => now,
                 // What waits for the announcement counts on every replica having it in a lease.
-                None => self.in_the_store(index, "announce")?,
+                None => self.in_the_store(&self.keys[index], "announce")?,
             };
             let key = &mut self.keys[index];
             if key.moments.announce.is_some() {
@@ -298,7 +298,10 @@ impl Manifest {
                 // A key that stands by takes over only when the lane would sign nothing.
                 Role::Standby => moments.sign_not_after,
                 Role::Rotating if tail.backend != lane.backend => Some(now),
-                Role::Rotating => signs_from.checked_add(lane.active_for),
+                Role::Rotating => {
+                    let wanted = signs_from.checked_add(lane.active_for);
+                    wanted.map(|stop| stop.min(moments.sign_not_after.unwrap_or(stop)))
+                }
             };
             let after = signs_from.checked_add(Duration::from_secs(1));
             let (Some(wanted), Some(after)) = (wanted, after) else {
@@ -366,6 +369,7 @@ impl Manifest {
             moments.stop = Some(moments.stop.map_or(now, |stop| stop.min(now)));
         }
         moments.retire = moments.announce.map(|_| now);
+        moments.destroy = moments.destroy.filter(|&destroy| destroy <= now);
         self.settle_destruction(index)?;
         self.record(by, "revoke", Some(kid));
         if needs_successor {

@@ -1,6 +1,5 @@
 //! What must hold between a manifest and the one that replaces it.
 
-use super::bounds::too_late;
 use super::check::check_bound;
 use super::error::ManifestError;
 use super::key::{Bootstrap, ManagedKey, Moments};
@@ -100,10 +99,7 @@ impl Manifest {
                 return Err(back_dated(key, (name, after), now));
             }
         }
-        let earliest = || {
-            now.checked_add(next.times().clock_error)
-                .ok_or_else(|| too_late(key, "a moment soon after `changed_at`"))
-        };
+        let earliest = || next.in_the_store(key, "a moment soon after `changed_at`");
         // A lease after it was announced, every replica has the key: that counts from when the
         // change is written.
         if let Some(announce) = new.announce
@@ -156,6 +152,7 @@ impl Manifest {
         if let Some(destroy) = new.destroy
             && old.destroy != new.destroy
         {
+            let end = next.last_use(key)?.unwrap_or(end);
             let bound = next.destruction_bound(key, end, None)?;
             check_bound(key, ("destroy", destroy), bound)?;
         }

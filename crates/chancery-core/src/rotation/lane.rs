@@ -57,19 +57,19 @@ impl Manifest {
         if !is_lit {
             return Ok(now);
         }
-        self.in_the_store(index, "activate")
+        self.in_the_store(key, "activate")
     }
 
     /// ε from now: what is planned for then counts on the change being in the store by then, by any
     /// clock that is no further behind than the one it was dated by.
     pub(super) fn in_the_store(
         &self,
-        index: usize,
+        key: &ManagedKey,
         moment: &'static str,
     ) -> Result<UnixTime, ManifestError> {
         self.changed_at
             .checked_add(self.times().clock_error)
-            .ok_or_else(|| too_late(&self.keys[index], moment))
+            .ok_or_else(|| too_late(key, moment))
     }
 
     /// Lets a key sign from this moment on, or from the next second that no other key of its lane
@@ -180,7 +180,7 @@ impl Manifest {
         {
             return self.settle(index);
         }
-        let stop = self.in_the_store(index, "stop")?;
+        let stop = self.in_the_store(key, "stop")?;
         let kid = key.kid().to_owned();
         let moments = &mut self.keys[index].moments;
         moments.withdrawn_at = Some(now);
@@ -229,11 +229,25 @@ impl Manifest {
         let key = &self.keys[index];
         let moments = key.moments();
         if moments.destroy.is_none_or(|destroy| now < destroy)
-            && let Some(end) = moments.end()
+            && let Some(end) = self.last_use(key)?
         {
             let bound = self.destruction_bound(key, end, None)?.at;
-            self.keys[index].moments.destroy = Some(bound.max(now));
+            let planned = moments.destroy.unwrap_or(now);
+            self.keys[index].moments.destroy = Some(planned.max(bound));
         }
         Ok(())
+    }
+
+    /// The end of signing that the private half has to wait for. A key that was just revoked signs
+    /// no longer from now on, but that is in the store only ε later.
+    pub(super) fn last_use(&self, key: &ManagedKey) -> Result<Option<UnixTime>, ManifestError> {
+        let now = self.changed_at;
+        let moments = key.moments();
+        match moments.end() {
+            Some(end) if end == now && moments.revoked_at == Some(now) => {
+                self.in_the_store(key, "destroy").map(Some)
+            }
+            end => Ok(end),
+        }
     }
 }

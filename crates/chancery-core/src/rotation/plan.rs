@@ -363,6 +363,8 @@ impl<'a> Planner<'a> {
         let stop = activate
             .checked_add(lane.active_for)
             .ok_or_else(|| too_late(tail, "stop"))?;
+        // It may have been activated when keys signed for a shorter time.
+        let stop = stop.min(tail.moments.sign_not_after.unwrap_or(stop));
         let why = format!(
             "{} is to stop at {}, and its successor has to be known by then",
             tail.kid(),

@@ -1,10 +1,11 @@
 //! A change that no `apply` makes, and how it is refused.
 
-use chancery_core::rotation::{Change, Manifest, ManifestError};
+use chancery_core::Algorithm;
+use chancery_core::rotation::{Change, Inequality, Manifest, ManifestError, Role};
 use serde_json::{Value, json};
 
 use super::support::{DAY, HOUR, Service, policy, read, shift};
-use crate::support::NOW;
+use crate::support::{NOW, time};
 
 /// A manifest whose second key is scheduled, and the JSON of one that records nothing but a probe
 /// an hour later.
@@ -93,6 +94,69 @@ fn what_a_key_is_does_not_change() {
             "{error:?}"
         );
     }
+}
+
+/// A replica may learn of it a clock error later.
+#[test]
+fn an_announcement_is_dated_ahead() {
+    let mut service = Service::running(policy());
+    service.work_until(NOW + 20 * DAY);
+    let provision = service.provision(Algorithm::Rs256, "hsm", Role::Rotating);
+    service.change(&provision);
+    let before = service.manifest.clone();
+    service.change(&Change::Announce {
+        kids: vec![service.kid(2)],
+    });
+    assert_eq!(
+        service.key(2).moments().announce,
+        Some(time(service.now + 30))
+    );
+    let mut json = service.json();
+    shift(&mut json, 2, "announce", -1);
+    let error = before.check_change(&read(&json).unwrap()).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            ManifestError::BackDated { moment: ("announce", _), earliest, .. }
+                if earliest == time(service.now + 30)
+        ),
+        "{error}"
+    );
+    // It is announced once, also before that moment.
+    let again = service.apply(&Change::Announce {
+        kids: vec![service.kid(2)],
+    });
+    assert!(matches!(again, Err(ManifestError::State { .. })));
+    // A key that is revoked before it was announced never enters the JWKS.
+    service.change(&Change::Revoke {
+        kid: service.kid(2),
+        without_successor: false,
+    });
+    assert_eq!(service.key(2).moments().announce, None);
+    assert_eq!(service.manifest.schedule(service.key(2)), None);
+}
+
+/// The private half of a key that is revoked while it signs outlives every replica's use of it.
+#[test]
+fn a_revoked_key_is_not_destroyed_under_a_replica_that_signs() {
+    let mut service = Service::running(policy());
+    service.now += 5;
+    let before = service.manifest.clone();
+    service.change(&Change::Revoke {
+        kid: service.kid(1),
+        without_successor: true,
+    });
+    let mut json = service.json();
+    shift(&mut json, 1, "destroy", -1);
+    let error = before.check_change(&read(&json).unwrap()).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            ManifestError::Inequality { inequality: Inequality::Destroy, ref bound, .. }
+                if bound.1 == time(service.now + 30 + HOUR + 10 + 60)
+        ),
+        "{error}"
+    );
 }
 
 #[test]

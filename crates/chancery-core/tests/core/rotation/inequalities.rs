@@ -238,8 +238,9 @@ fn lowered_times_count_once_the_old_ones_have_elapsed() {
     service.now += 30;
     service.change(&Change::Observe { kid: kid.clone() });
     service.change(&Change::Schedule { kid });
-    // The JWKS without the key may have been cached up to the old lease after the change.
-    let bound = lowered_at + 20_000 + 100_000 + 2 * 30;
+    // The JWKS without the key may have been cached up to the old lease after the change was in the
+    // store, which is a clock error after it was made.
+    let bound = lowered_at + 30 + 20_000 + 100_000 + 2 * 30;
     assert_eq!(service.key(2).moments().activate, Some(time(bound)));
     assert_eq!(
         broken(read(&takeover_moved(&service, -1))),
@@ -266,6 +267,24 @@ fn lowered_times_count_once_the_old_ones_have_elapsed() {
         later.manifest.may_sign_from(later.key(3)),
         Ok(Some(time(later.now + 20 + 10 + 2 * 30)))
     );
+}
+
+#[test]
+fn times_raised_later_do_not_count_for_what_was_done() {
+    let (mut service, ..) = second_key_at_its_bound(distinct_times(), 0);
+    // The second key signs to the second, and the first one is gone to the second.
+    service.work_until(service.now + 5 * DAY);
+    let before = service.json()["keys"].clone();
+    let mut newer = service.policy.clone();
+    newer.version = 2;
+    newer.times = newer
+        .times
+        .with_refresh(seconds(200_000))
+        .with_lease(seconds(40_000));
+    service.policy = newer.clone();
+    service.change(&Change::SetPolicy(newer));
+    assert_eq!(service.json()["keys"], before);
+    read(&service.json()).unwrap();
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use chancery_core::Algorithm;
 use chancery_core::rotation::{Action, Lane, ManifestError, Role, RotationPolicy, plan};
 
-use super::support::{DAY, HOUR, Service, policy, policy_with_standby};
+use super::support::{DAY, HOUR, Service, days, policy, policy_with_standby};
 use crate::support::{NOW, time};
 
 /// The names of the steps with the seconds from now until they are due.
@@ -82,6 +82,19 @@ fn the_next_key_is_made_when_its_successor_needs_it() {
         ]
     );
     assert_eq!(service.due(), []);
+}
+
+/// What a key was activated with counts for it, also where those that follow sign for longer.
+#[test]
+fn a_key_of_shorter_turns_is_followed_before_it_ends() {
+    let short = Lane::new(Algorithm::Rs256, "hsm").with_active_for(days(3), days(3));
+    let long = Lane::new(Algorithm::Rs256, "hsm").with_active_for(days(30), days(60));
+    let mut service = Service::running(RotationPolicy::new(1).with_lane(short));
+    service.policy = RotationPolicy::new(2).with_lane(long);
+    for hour in 0..100 {
+        service.work_until(NOW + hour * HOUR);
+        assert!(service.active().is_some(), "dark after {hour} h");
+    }
 }
 
 #[test]
