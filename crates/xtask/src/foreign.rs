@@ -13,7 +13,7 @@ use crate::workspace::Workspace;
 pub(crate) struct Foreign {
     /// `CHANCERY_FOREIGN_PYTHON`: a Python that has PyJWT, boto3, moto with its server, and cfn-lint.
     pub(crate) python: PathBuf,
-    /// `CHANCERY_FOREIGN_NODE`: a folder with `evaluate.mjs`, `verify.mjs`, what they import, and azurite.
+    /// `CHANCERY_FOREIGN_NODE`: a folder with the scripts of `tests/foreign`, what they import, and azurite.
     pub(crate) node: PathBuf,
 }
 
@@ -73,8 +73,9 @@ fn node(workspace: &Workspace) -> Result<PathBuf> {
             .current_dir(&folder))
     })?;
     // An import looks for its package in the folders above the script.
-    copy("evaluate.mjs", &source, &folder)?;
-    copy("verify.mjs", &source, &folder)?;
+    for script in ["evaluate.mjs", "relying_party.mjs", "verify.mjs"] {
+        copy(script, &source, &folder)?;
+    }
     Ok(folder)
 }
 

@@ -16,6 +16,7 @@ mod foreign;
 mod fuzz;
 mod modules;
 mod needs;
+mod rehearse;
 mod tally;
 mod test;
 mod tools;
@@ -33,6 +34,10 @@ cargo xtask test yubihsm --connector URL --auth-key-id N
 cargo xtask modules [NAME]               Only the tests of real PKCS#11 modules, or of one.
 cargo xtask faults                       Only the signers over a PKCS#11 module and a YubiHSM
                                          with faults.
+cargo xtask rehearse --minutes N [--seed N] [--weaken lease|activate|retire]
+                                         Issuers on one store that rotate every few seconds,
+                                         relying parties in PyJWT and npm jose, and faults; with
+                                         a weakness, to see that it is noticed.
 cargo xtask ci                           What CI runs after `test`: fmt, clippy, docs, deny,
                                          feature powerset, fuzz smoke.
 cargo xtask tree                         Check which crates the published ones pull in.
@@ -77,6 +82,8 @@ fn run(mut arguments: lexopt::Parser) -> Result<ExitCode> {
             "test" => test(&workspace, arguments),
             "modules" => modules(&workspace, arguments),
             "faults" => no_more(arguments).and_then(|()| faults::run(&workspace)),
+            "rehearse" => rehearse::run(&workspace, &arguments.raw_args()?.collect::<Vec<_>>())
+                .map(|()| ExitCode::SUCCESS),
             "ci" => no_more(arguments).and_then(|()| ci::run(&workspace)),
             "tree" => no_more(arguments)
                 .and_then(|()| tree::check(&workspace))

@@ -33,6 +33,12 @@ impl Tally {
         self.skipped - before.skipped
     }
 
+    /// Counts a test that is a program of its own.
+    pub(crate) fn test(&mut self, name: &str, outcome: Result) {
+        self.passed += u64::from(outcome.is_ok());
+        self.check(name, outcome);
+    }
+
     /// Counts a check that is not a test only when it failed.
     pub(crate) fn check(&mut self, name: &str, outcome: Result) {
         if let Err(error) = outcome {

@@ -11,6 +11,7 @@ use crate::command;
 use crate::foreign;
 use crate::modules::{self, softhsm};
 use crate::needs;
+use crate::rehearse;
 use crate::tally::Tally;
 use crate::tree;
 use crate::workspace::Workspace;
@@ -60,6 +61,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<ExitCode> {
     }
     modules::test_all(workspace, &foreign, &mut tally);
     tally.cargo_test(&mut models(workspace));
+    tally.test("rehearsal", rehearse::shortly(workspace, &foreign));
 
     // The seeds, and what a fuzzer found, are replayed without the fuzzer.
     tally.cargo_test(satellite(workspace, "fuzz").arg("--no-default-features"));
