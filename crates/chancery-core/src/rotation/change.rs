@@ -34,8 +34,9 @@ pub enum Change {
         /// What it was made for.
         role: Role,
     },
-    /// Puts keys into the JWKS. All of the very first keys are announced in one change, and sign
-    /// at once where the policy says that nobody has fetched.
+    /// Puts keys into the JWKS, ε from now, so that the change is in the store by then. All of the
+    /// very first keys are announced in one change and at once, and sign at once where the policy
+    /// says that nobody has fetched.
     Announce {
         /// The keys.
         kids: Vec<String>,

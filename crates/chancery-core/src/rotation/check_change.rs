@@ -116,10 +116,9 @@ impl Manifest {
             && new.revoked_at.is_none()
             && old.end().is_none_or(|before| end < before)
             && old.announce.is_some()
+            && end < earliest()?
         {
-            if end < earliest()? {
-                return Err(back_dated(key, ("the end of signing", end), earliest()?));
-            }
+            return Err(back_dated(key, ("the end of signing", end), earliest()?));
         }
         self.check_replanned(next, key, old)
     }

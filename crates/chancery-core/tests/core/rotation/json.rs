@@ -66,7 +66,7 @@ fn what_a_later_release_adds_survives_changes() {
     }
     service.manifest = read(&json).unwrap();
     service.policy.version = 3;
-    service.policy.times.lease = service.policy.times.lease / 2;
+    service.policy.times.lease /= 2;
     service.work_until(NOW + 90 * DAY);
     let after = service.json();
     for place in places {
