@@ -260,31 +260,6 @@ fn an_end_is_planned_so_far_ahead_that_it_can_be_kept() {
 }
 
 #[test]
-fn an_announcement_is_dated_so_far_ahead_that_it_is_in_the_store_by_then() {
-    let mut service = Service::running(policy());
-    service.now = NOW + 28 * DAY;
-    let provision = service.due()[0].clone();
-    service.carry_out(&provision);
-    let before = service.manifest.clone();
-    let announce = service.due()[0].clone();
-    service.carry_out(&announce);
-    let mut json = service.json();
-    before.check_change(&read(&json).unwrap()).unwrap();
-    shift(&mut json, 2, "announce", -1);
-    let error = before.check_change(&read(&json).unwrap()).unwrap_err();
-    assert!(
-        matches!(
-            error,
-            ManifestError::BackDated {
-                moment: ("announce", _),
-                ..
-            }
-        ),
-        "{error:?}"
-    );
-}
-
-#[test]
 fn a_new_key_has_only_been_made() {
     let mut service = Service::running(policy());
     service.work_until(NOW + 30 * DAY - 2 * DAY - 2 * HOUR);
