@@ -13,6 +13,12 @@ use crate::link::Link;
 use crate::object::{self, Domains};
 use crate::yubihsm::YubiHsm;
 
+/// How many identifiers are tried.
+const MOST_TRIES: usize = 16;
+
+/// How much of a name stands in a label of 40 bytes.
+const LONGEST_NAME: usize = 31;
+
 /// Keys in a device that a keeper makes, opens and destroys.
 ///
 /// The keys never leave the device, so all replicas need to reach the same one, with authentication
@@ -83,6 +89,41 @@ impl YubiHsmBackend {
         Ok(Arc::new(signer))
     }
 
+    /// Generates a key under an identifier and a label that nobody else uses, so that it is found
+    /// should the answer get lost on the way.
+    fn generate(&self, algorithm: Algorithm, name: &str) -> Result<YubiHsmKey, YubiHsmError> {
+        for _ in 0..MOST_TRIES {
+            let mut random = [0; 6];
+            getrandom::getrandom(&mut random).map_err(|_| YubiHsmError::Random)?;
+            let [high, low, a, b, c, d] = random;
+            // The first and the last are not for objects.
+            let id = u16::from_be_bytes([high, low]).clamp(1, 0xfffe);
+            let begin: String = name.chars().take(LONGEST_NAME).collect();
+            let label = format!("{begin}-{a:02x}{b:02x}{c:02x}{d:02x}");
+            let mut new = NewKey::new(&label).with_id(id);
+            if let Some(domains) = self.domains {
+                new = new.with_domains(domains);
+            }
+            if self.at(id)?.is_some() {
+                continue;
+            }
+            match self.device.generate(algorithm, &new) {
+                Err(YubiHsmError::IdentifierTaken) => {}
+                Ok(key) => return Ok(key),
+                Err(error) => {
+                    let keys = self.device.keys().unwrap_or_default();
+                    let made = keys
+                        .into_iter()
+                        .find(|key| key.id() == id && key.label() == label);
+                    return made.ok_or(error);
+                }
+            }
+        }
+        Err(YubiHsmError::NewKey(
+            "one identifier after the other is taken; is the device full?",
+        ))
+    }
+
     /// The kid of the key with this identifier, which is empty for a key that cannot sign tokens.
     fn at(&self, id: u16) -> Result<Option<String>, YubiHsmError> {
         let link = &mut Link::open(&self.device.access)?;
@@ -102,13 +143,8 @@ impl YubiHsmBackend {
 impl KeyBackend for YubiHsmBackend {
     fn create(&self, algorithm: Algorithm, name: &str) -> Result<CreatedKey, BackendError> {
         let failed = format!("no key for {algorithm} could be made in the YubiHSM");
-        let mut new = NewKey::new(name);
-        if let Some(domains) = self.domains {
-            new = new.with_domains(domains);
-        }
         let key = self
-            .device
-            .generate(algorithm, &new)
+            .generate(algorithm, name)
             .map_err(because(failed.clone()))?;
         let opened = key
             .jwk()

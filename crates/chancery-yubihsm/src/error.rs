@@ -100,6 +100,8 @@ pub enum YubiHsmError {
     PublicKey(JwkError),
     /// What was to be imported or generated cannot be.
     NewKey(&'static str),
+    /// The device has a key with the identifier of a new one already.
+    IdentifierTaken,
     /// The data of a command is longer than the device takes.
     TooLong {
         /// The number of bytes.
@@ -204,6 +206,9 @@ impl fmt::Display for YubiHsmError {
             Self::UnsupportedAlgorithm { algorithm, reason } => write!(f, "{algorithm}: {reason}"),
             Self::PublicKey(_) => f.write_str("the public key cannot be published"),
             Self::NewKey(reason) => f.write_str(reason),
+            Self::IdentifierTaken => {
+                f.write_str("the device has a key with this identifier already; name another one")
+            }
             Self::TooLong { found, most } => write!(
                 f,
                 "{found} bytes are too long for the device, which takes {most} at most; only \

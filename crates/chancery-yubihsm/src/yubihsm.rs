@@ -281,9 +281,7 @@ fn made(body: Result<Vec<u8>, YubiHsmError>) -> Result<u16, YubiHsmError> {
             .try_into()
             .map(u16::from_be_bytes)
             .map_err(|_| YubiHsmError::Protocol("the identifier of a new key is malformed")),
-        Err(YubiHsmError::Device(DeviceCode::OBJECT_EXISTS)) => Err(YubiHsmError::NewKey(
-            "the device has a key with this identifier already",
-        )),
+        Err(YubiHsmError::Device(DeviceCode::OBJECT_EXISTS)) => Err(YubiHsmError::IdentifierTaken),
         Err(error) => Err(error),
     }
 }

@@ -2,11 +2,11 @@
 
 use std::error::Error as _;
 
-use chancery_core::rotation::{BackendError, KeyBackend as _};
 use chancery_core::Algorithm;
+use chancery_core::rotation::{BackendError, KeyBackend as _};
 use chancery_hsm::HsmOptions;
 use chancery_yubihsm::{Domains, NewKey, YubiHsmBackend};
-use chancery_yubihsm_tests::{MockDevice, SimulatedDevice};
+use chancery_yubihsm_tests::{Fault, MockDevice, SimulatedDevice};
 use yubihsm::{Capability, Domain, asymmetric, object};
 
 use crate::support::{Rig, sign_and_verify};
@@ -54,7 +54,7 @@ fn what_is_made_is_opened_by_its_reference() {
     }
     for key in rig.open().keys().unwrap() {
         assert_eq!(key.domains(), domains);
-        assert_eq!(key.label(), "issuer");
+        assert!(key.label().starts_with("issuer-"), "{}", key.label());
         assert!(key.is_generated() && !key.is_exportable());
     }
     let refused = said(backend.create(Algorithm::Ps256, "issuer"));
@@ -179,4 +179,32 @@ fn a_reference_is_an_identifier() {
             );
         }
     }
+}
+
+/// The device may have made the key though its answer was lost.
+#[test]
+fn no_lost_answer_leaves_a_key_behind() {
+    let rig = Rig::new(SimulatedDevice::new());
+    let device = rig.open();
+    let backend = YubiHsmBackend::new(device.clone());
+    let mut failed = 0;
+    for answers in 0..24 {
+        rig.proxy.inject_after(Fault::CutAfter, answers);
+        let made = backend.create(Algorithm::Es256, "issuer");
+        rig.proxy.lift();
+        match made {
+            Ok(made) => {
+                let jwk = made.signer.jwk().clone();
+                drop(made.signer);
+                backend.destroy(&made.reference, &jwk).unwrap();
+            }
+            Err(_) => failed += 1,
+        }
+        assert_eq!(device.keys().unwrap().len(), 0, "after {answers} answers");
+    }
+    assert!(
+        failed > 0 && rig.proxy.hits() > 10,
+        "{failed}, {}",
+        rig.proxy.hits()
+    );
 }
