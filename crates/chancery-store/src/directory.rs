@@ -73,12 +73,13 @@ impl Directory {
         }
     }
 
-    /// Creates an object, or replaces the one that is expected.
+    /// Creates an object, or replaces the one that is expected; not after this moment.
     pub(crate) fn write(
         &self,
         path: &str,
         bytes: &[u8],
         expected: Option<&Version>,
+        until: Instant,
     ) -> Result<Version, StoreError> {
         let file = self.root.join(path);
         let folder = folder(&file);
@@ -92,7 +93,7 @@ impl Directory {
         } else if !folder.is_dir() {
             return Err(conflict());
         }
-        let _lock = lock(folder)?;
+        let _lock = lock(folder, until)?;
         let current = match read(&file, None).map_err(|error| error.of(&file))? {
             Found::Object(object) => Some(object.version),
             Found::Nothing | Found::Unchanged => None,
@@ -104,6 +105,10 @@ impl Directory {
         let written = self
             .write_new(&temporary, bytes, expected)
             .and_then(|version| {
+                // Whoever asked has given it up, and may have been stopped meanwhile.
+                if until <= Instant::now() {
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
                 fs::rename(&temporary, &file)?;
                 Ok(version)
             });
@@ -122,7 +127,7 @@ impl Directory {
         if !folder.is_dir() {
             return Ok(());
         }
-        let _lock = lock(folder)?;
+        let _lock = lock(folder, Instant::now() + LOCK_DEADLINE)?;
         match fs::remove_file(&file) {
             Ok(()) => sync_folder(folder).map_err(|source| failed(folder, source)),
             Err(error) if is_absent(&error) => Ok(()),
@@ -303,9 +308,9 @@ fn version(modified: SystemTime, bytes: &[u8]) -> Version {
 }
 
 /// Holds the lock of a folder until it is dropped.
-fn lock(folder: &Path) -> Result<File, StoreError> {
+fn lock(folder: &Path, until: Instant) -> Result<File, StoreError> {
     let path = folder.join(LOCK);
-    let deadline = Instant::now() + LOCK_DEADLINE;
+    let deadline = until.min(Instant::now() + LOCK_DEADLINE);
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false);
     // Whoever can open it can lock it, and keep everybody waiting.

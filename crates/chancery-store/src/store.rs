@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use object_store::memory::InMemory;
 use tokio::task;
-use tokio::time;
+use tokio::time::{self, Instant};
 
 use crate::client::Client;
 use crate::content::{Content, Object, Version};
@@ -255,13 +255,43 @@ impl Store {
         content: &Content<'_>,
         expected: Option<&Version>,
     ) -> Result<Version, StoreError> {
+        let until = Instant::now() + DEADLINE;
+        self.write_until(path, content, expected, until).await
+    }
+
+    /// As [`replace`](Self::replace), and given up at this moment. A directory does not change after
+    /// it, also where this process was stopped meanwhile; a request that is on its way cannot be
+    /// called back.
+    pub(crate) async fn replace_until(
+        &self,
+        path: &str,
+        content: &Content<'_>,
+        expected: &Version,
+        until: Instant,
+    ) -> Result<Version, StoreError> {
+        object_path::check(path)?;
+        let write = self.write_until(path, content, Some(expected), until);
+        match time::timeout_at(until, write).await {
+            Ok(outcome) => outcome,
+            Err(error) => Err(self.unavailable(error)),
+        }
+    }
+
+    async fn write_until(
+        &self,
+        path: &str,
+        content: &Content<'_>,
+        expected: Option<&Version>,
+        until: Instant,
+    ) -> Result<Version, StoreError> {
         let path = format!("{}{path}", self.prefix);
         match &self.backend {
             Backend::Directory(directory) => {
                 let directory = Arc::clone(directory);
                 let bytes = content.bytes.to_vec();
                 let expected = expected.cloned();
-                self.blocking(move || directory.write(&path, &bytes, expected.as_ref()))
+                let until = until.into_std();
+                self.blocking(move || directory.write(&path, &bytes, expected.as_ref(), until))
                     .await
             }
             Backend::Client(client) => self.bounded(client.write(&path, content, expected)).await,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chancery_core::UnixTime;
 use chancery_core::rotation::{Change, Manifest, ManifestError};
-use tokio::time::{self, Instant};
+use tokio::time::Instant;
 
 use crate::content::{Content, Version};
 use crate::error::StoreError;
@@ -164,18 +164,20 @@ impl Keeper {
         let Some(current) = &following.current else {
             return Err(self.no_manifest());
         };
+        // All moments of the change count on it being in force this soon. The process may be stopped
+        // at any point from here on.
+        let patience = current.manifest.times().clock_error;
+        let until = Instant::now() + patience.max(Duration::from_secs(1));
         let read_at = present.now();
         let manifest = current.manifest.apply(change, &self.0.replica, read_at)?;
         let bytes = manifest.to_json()?;
         let content = Content::new(&bytes, "application/json");
-        // All moments of the change count on it being in force this soon.
-        let patience = manifest.times().clock_error.max(Duration::from_secs(1));
-        let write = self.0.store.replace(MANIFEST, &content, &current.version);
-        let written = match time::timeout(patience, write).await {
-            Ok(written) => written,
-            Err(error) => Err(self.0.store.unavailable(error)),
-        };
-        match written {
+        let version = &current.version;
+        let write = self
+            .0
+            .store
+            .replace_until(MANIFEST, &content, version, until);
+        match write.await {
             Ok(version) => {
                 self.take(following, manifest, version, read_at);
                 Ok(true)

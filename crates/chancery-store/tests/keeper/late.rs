@@ -1,0 +1,47 @@
+//! Changes that take long: their moments count on them being in force soon, or not at all.
+
+use std::fs::File;
+use std::time::Duration;
+
+use chancery_core::Algorithm;
+use chancery_core::Clock as _;
+use chancery_core::rotation::{Lane, Manifest, RotationPolicy};
+use chancery_store::{Store, Trouble};
+
+use crate::support::{Hands, Memory, Replica, times};
+
+/// A keeper that cannot get at the lock gives up after ε. What it has given up must not come into
+/// force when the lock is free again.
+#[tokio::test]
+async fn a_change_that_was_given_up_is_not_made_later() {
+    let (folder, memory, clock) = (
+        tempfile::tempdir().unwrap(),
+        Memory::default(),
+        Hands::at_start(),
+    );
+    let store = Store::local(folder.path()).unwrap();
+    let times = times().with_clock_error(Duration::from_secs(1));
+    let policy = RotationPolicy::new(1)
+        .with_times(times)
+        .nobody_has_fetched()
+        .with_lane(Lane::new(Algorithm::Es256, "memory"));
+    let replica = Replica::new(&store, &memory, policy, &clock);
+    replica.keeper.initialize(clock.now()).await.unwrap();
+
+    let lock = folder.path().join(".chancery-lock");
+    let lock = File::options().write(true).open(lock).unwrap();
+    lock.lock().unwrap();
+    let report = replica.keeper.step(clock.now()).await.unwrap();
+    assert!(
+        matches!(report.troubles[..], [Trouble::Change(_)]),
+        "{:?}",
+        report.troubles
+    );
+    drop(lock);
+
+    // Longer than it takes to find the lock free.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let manifest = store.read("manifest.json").await.unwrap().unwrap();
+    let manifest = Manifest::from_json(manifest.bytes()).unwrap();
+    assert_eq!(manifest.revision(), 1);
+}
