@@ -334,6 +334,18 @@ impl Claims {
         self.private.names()
     }
 
+    /// The private claims whose names begin so, and their JSON. The names are escaped as those of
+    /// [`private_names`](Self::private_names).
+    pub fn private_claims_starting_with(&self, prefix: &str) -> impl Iterator<Item = (&str, &str)> {
+        self.private.starting_with(prefix)
+    }
+
+    /// The private claims that are objects or arrays, and their JSON. The names are escaped as those
+    /// of [`private_names`](Self::private_names).
+    pub fn nested_private_claims(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.private.nested()
+    }
+
     /// The JSON of a private claim, as it stands in the token.
     #[must_use]
     pub fn private_claim(&self, name: &str) -> Option<&str> {

@@ -63,13 +63,44 @@ impl PrivateClaims {
         let index = self.names.iter().position(|range| {
             range.len() == name.len() && self.json[range.clone()] == *name.as_bytes()
         })?;
+        Some(self.at(index)?.1)
+    }
+
+    /// The names that begin so, and their values. What begins otherwise costs a comparison.
+    pub(crate) fn starting_with(&self, prefix: &str) -> impl Iterator<Item = (&str, &str)> {
+        let begins = move |range: &Range<usize>| {
+            let name = &self.json[range.clone()];
+            name.starts_with(prefix.as_bytes())
+        };
+        self.matching(begins)
+    }
+
+    /// The names and values of the claims that are objects or arrays.
+    pub(crate) fn nested(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.matching(|range| matches!(self.json.get(range.end + 2), Some(b'{' | b'[')))
+    }
+
+    fn matching(
+        &self,
+        matches: impl Fn(&Range<usize>) -> bool,
+    ) -> impl Iterator<Item = (&str, &str)> {
+        let names = self.names.iter().enumerate();
+        names
+            .filter(move |(_, range)| matches(range))
+            .filter_map(|(index, _)| self.at(index))
+    }
+
+    /// The name and the value of one claim.
+    fn at(&self, index: usize) -> Option<(&str, &str)> {
+        let name = self.names.get(index)?;
         // A value stands between `":` after its name and `,"` before the next one.
-        let start = self.names[index].end + 2;
+        let start = name.end + 2;
         let end = match self.names.get(index + 1) {
             Some(next) => next.start - 2,
             None => self.json.len(),
         };
-        std::str::from_utf8(&self.json[start..end]).ok()
+        let text = |range| std::str::from_utf8(self.json.get::<Range<usize>>(range)?).ok();
+        Some((text(name.clone())?, text(start..end)?))
     }
 
     /// Adds one claim.

@@ -162,6 +162,39 @@ fn a_registered_name_is_refused_in_what_is_flattened() {
 }
 
 #[test]
+fn private_claims_are_found_by_how_they_begin_and_by_what_they_are() {
+    let claims = claims()
+        .with_private_claim("run", &"[not an array]")
+        .and_then(|claims| claims.with_private_claim("https://a/x", &json!({"y": [1]})))
+        .and_then(|claims| claims.with_private_claim("https://b/x", &json!(["é"])))
+        .and_then(|claims| claims.with_private_claim("https://a/\"", &1))
+        .and_then(|claims| claims.with_private_claim("empty", &json!({})))
+        .unwrap();
+    let begins = |prefix| {
+        claims
+            .private_claims_starting_with(prefix)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        begins("https://a/"),
+        [("https://a/x", r#"{"y":[1]}"#), (r#"https://a/\""#, "1")]
+    );
+    assert_eq!(begins("https://b/x"), [("https://b/x", r#"["é"]"#)]);
+    assert_eq!(begins("https://b/x/"), []);
+    assert_eq!(begins("").len(), 5);
+    let nested: Vec<_> = claims.nested_private_claims().collect();
+    assert_eq!(
+        nested,
+        [
+            ("https://a/x", r#"{"y":[1]}"#),
+            ("https://b/x", r#"["é"]"#),
+            ("empty", "{}")
+        ]
+    );
+    assert_eq!(Claims::new("a").nested_private_claims().count(), 0);
+}
+
+#[test]
 fn a_registered_name_is_refused_behind_a_newtype() {
     #[derive(Serialize)]
     struct Newtype(BTreeMap<&'static str, u32>);

@@ -253,12 +253,7 @@ impl Requirement {
                 )
             }
             Self::NoNested(names) => {
-                let (claim, name) = claims.private_names().find_map(|claim| {
-                    let json = claims.private_claim(claim)?;
-                    // Nearly all private claims are strings.
-                    if !json.starts_with(['{', '[']) {
-                        return None;
-                    }
+                let (claim, name) = claims.nested_private_claims().find_map(|(claim, json)| {
                     let value: Value = serde_json::from_str(json).ok()?;
                     Some((claim, nested(&value, names)?))
                 })?;
@@ -286,9 +281,8 @@ impl Requirement {
             ),
             // One pass finds all of them: most tokens have none.
             Self::AwsClaims => claims
-                .private_names()
-                .filter(|name| name.starts_with("https://aws.amazon.com/"))
-                .find_map(|name| broken_aws_claim(name, claims.private_claim(name)?)),
+                .private_claims_starting_with("https://aws.amazon.com/")
+                .find_map(|(name, json)| broken_aws_claim(name, json)),
             _ => None,
         }
     }
