@@ -137,6 +137,23 @@ fn remote_kms_signs_in_both_ways() {
 }
 
 #[test]
+fn rotation_replaces_keys_over_a_week_and_draws_it() {
+    let folder = empty_folder("rotation");
+    let text = said(&run("rotation", &folder, None));
+    line(&text, "Verified all 1008 tokens");
+    let tables = text
+        .lines()
+        .filter(|line| line.starts_with("Keys at 2027-"));
+    assert_eq!(tables.count(), 4, "{text}");
+    assert!(text.contains("revoked"), "{text}");
+    assert!(!text.contains("Needs attention"), "{text}");
+    let svg = fs::read_to_string(folder.join("target/rotation.svg")).unwrap();
+    // Those of Monday, Wednesday, Friday and Sunday, and two that stood by.
+    assert_eq!(svg.matches(r#"class="kid""#).count(), 6);
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
 fn the_five_systems_let_in_whom_they_should() {
     for (name, answers) in [
         (
