@@ -29,6 +29,7 @@ text { font-family: -apple-system, 'Segoe UI', 'Noto Sans', Helvetica, Arial, sa
 .kid { font-family: ui-monospace, 'SFMono-Regular', 'DejaVu Sans Mono', Menlo, monospace; }
 .lane { font-weight: 600; }
 .note { font-size: 11px; fill: #59636e; }
+.tick { font-size: 11px; fill: #59636e; stroke: #ffffff; stroke-width: 4; paint-order: stroke; }
 .card { fill: #ffffff; stroke: #d1d9e0; }
 .planned { fill: #818b98; fill-opacity: 0.10; }
 .grid { stroke: #d1d9e0; }
@@ -47,6 +48,7 @@ text { font-family: -apple-system, 'Segoe UI', 'Noto Sans', Helvetica, Arial, sa
 @media (prefers-color-scheme: dark) {
 text { fill: #e6edf3; }
 .note { fill: #9198a1; }
+.tick { fill: #9198a1; stroke: #0d1117; }
 .card { fill: #0d1117; stroke: #3d444d; }
 .planned { fill: #9198a1; fill-opacity: 0.14; }
 .grid { stroke: #3d444d; }
@@ -155,17 +157,18 @@ impl Drawing {
                 Px(bottom - TOP)
             )?;
         }
+        self.now_label()?;
         for mark in self.axis.marks() {
             let x = self.axis.x(mark.at);
             self.line("grid", (x, TOP), (x, bottom))?;
             self.text(
                 x,
                 TOP - 220,
-                r#"class="note" text-anchor="middle""#,
+                r#"class="tick" text-anchor="middle""#,
                 &mark.fine,
             )?;
             if let Some(coarse) = &mark.coarse {
-                self.text(x, TOP - 80, r#"class="note" text-anchor="middle""#, coarse)?;
+                self.text(x, TOP - 80, r#"class="tick" text-anchor="middle""#, coarse)?;
             }
         }
         Ok(())
@@ -273,25 +276,33 @@ impl Drawing {
         )
     }
 
-    fn now_line(&mut self, bottom: u64) -> fmt::Result {
-        let Axis { from, until, .. } = self.axis;
-        if self.now < from || until < self.now {
+    /// The line for now above the bars, and what it is.
+    fn now_label(&mut self) -> fmt::Result {
+        let Some(x) = self.x_of_now() else {
             return Ok(());
-        }
-        let x = self.axis.x(self.now);
-        self.line("now", (x, TOP - 440), (x, bottom))?;
+        };
+        self.line("now", (x, TOP - 440), (x, TOP))?;
         let label = format!("now, {}", self.now.to_rfc3339());
         // To the side that has room.
         if x < LEFT + PLOT / 2 {
             self.text(x + 60, TOP - 370, r#"class="nowtext""#, &label)
         } else {
-            self.text(
-                x - 60,
-                TOP - 370,
-                r#"class="nowtext" text-anchor="end""#,
-                &label,
-            )
+            let attributes = r#"class="nowtext" text-anchor="end""#;
+            self.text(x - 60, TOP - 370, attributes, &label)
         }
+    }
+
+    fn now_line(&mut self, bottom: u64) -> fmt::Result {
+        match self.x_of_now() {
+            Some(x) => self.line("now", (x, TOP), (x, bottom)),
+            None => Ok(()),
+        }
+    }
+
+    /// None where now is outside of what is drawn.
+    fn x_of_now(&self) -> Option<u64> {
+        let Axis { from, until, .. } = self.axis;
+        (from <= self.now && self.now <= until).then(|| self.axis.x(self.now))
     }
 
     fn legend(&mut self, top: u64) -> fmt::Result {

@@ -106,7 +106,7 @@ impl Life {
 }
 
 /// A week in which the key that signs is revoked on Thursday, seen on Saturday.
-fn week() -> Status {
+pub(crate) fn week() -> Status {
     week_with("operator-1")
 }
 
@@ -129,18 +129,18 @@ fn week_svg() -> String {
     week().timeline().between(monday, end).to_svg()
 }
 
-/// With `CHANCERY_BLESS` set, the drawing is written; look at it then.
+/// With `CHANCERY_WRITE_GOLDENS` set, the drawing is written; look at it then.
 #[test]
 fn the_guide_shows_what_is_drawn() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/rotation.svg");
     let fresh = week_svg();
-    if std::env::var_os("CHANCERY_BLESS").is_some() {
+    if std::env::var_os("CHANCERY_WRITE_GOLDENS").is_some() {
         fs::write(&path, &fresh).unwrap();
     }
     let kept = fs::read_to_string(path).unwrap();
     assert!(
         kept == fresh,
-        "docs/rotation.svg is out of date: run the test with CHANCERY_BLESS=1, and look at it"
+        "docs/rotation.svg is out of date: run the test with CHANCERY_WRITE_GOLDENS=1, and look at it"
     );
 }
 
