@@ -38,19 +38,24 @@ pub struct Report {
 }
 
 impl Keeper {
-    /// Whether this replica can do its work: the lease has not run out, and each lane of the policy
-    /// has a key that signs here. A load balancer's readiness check wants to know.
+    /// Whether this replica can do its work: the lease has not run out, keys are published, and
+    /// those that sign can be used here. A load balancer's readiness check wants to know.
+    ///
+    /// A lane in which no key signs yet keeps no replica back: no other one could do better, and
+    /// the probe that its first key waits for goes through the load balancer.
     #[must_use]
     pub fn is_ready(&self, now: UnixTime) -> bool {
         let view = self.view();
         let (Some(manifest), Some(lease)) = (&view.manifest, &view.lease) else {
             return false;
         };
+        let mut schedules = manifest.schedules(now).into_iter();
         lease.is_valid(now)
+            && schedules.any(|(_, schedule)| schedule.is_published(now))
             && manifest.policy().lanes.iter().all(|lane| {
                 manifest
                     .active(lane.algorithm, now)
-                    .is_some_and(|key| view.signers.iter().any(|kid| kid == key.kid()))
+                    .is_none_or(|key| view.signers.iter().any(|kid| kid == key.kid()))
             })
     }
 

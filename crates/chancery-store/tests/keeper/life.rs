@@ -38,3 +38,18 @@ async fn keys_come_and_go_by_the_clock_alone() {
     assert_eq!(first.state(clock.now()), KeyState::Destroyed);
     assert!(!memory.kids().contains(&signed_by[0]));
 }
+
+/// A load balancer sends nobody to a replica that is not ready, and so no probe either.
+#[tokio::test]
+async fn a_replica_is_ready_while_its_first_key_waits_to_be_seen() {
+    let (store, memory, clock) = (Store::memory(), Memory::default(), Hands::at_start());
+    let replica = Replica::new(&store, &memory, policy(), &clock);
+    replica.keeper.initialize(clock.now()).await.unwrap();
+    assert!(!replica.keeper.is_ready(clock.now()));
+    *replica.eye.is_blind.lock().unwrap() = true;
+    replica.keeper.step(clock.now()).await.unwrap();
+    replica.issuer.jwks().unwrap();
+    assert!(replica.keeper.is_ready(clock.now()));
+    let claims = Claims::new("job:1").with_audience("sts.amazonaws.com");
+    replica.issuer.prepare(&claims).unwrap_err();
+}
