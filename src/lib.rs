@@ -109,7 +109,10 @@
 //! | `yubihsm` | | keys in a YubiHSM 2, over its HTTP connector; wants an engine to verify with |
 //! | `yubihsm-usb` | | a YubiHSM 2 in a USB port, without a connector |
 //! | `yubihsm-experimental-rsa` | | RS256 on a YubiHSM 2, which is untested with real devices |
-//! | `tracing` | | events of signing devices through `tracing` |
+//! | `store` | | keys that rotate by themselves, on any number of replicas that share a store |
+//! | `store-aws`, `store-azure`, `store-gcp` | | that store in S3, Azure Blob or Google Cloud Storage |
+//! | `store-probe` | | the look from outside at what is published, over HTTP |
+//! | `tracing` | | events of signing devices and of the keeper through `tracing` |
 //!
 //! Features only add. With no engine at all the core is left: tokens, documents, and the
 //! [`Signer`] trait for a backend of your own, which `chancery-conformance` tests.
