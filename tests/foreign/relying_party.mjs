@@ -107,7 +107,9 @@ async function fetchKeys() {
 }
 
 async function get(url) {
-  const response = await fetch(url, { signal: AbortSignal.timeout(PATIENCE) });
+  // Each time a connection of its own: a kept one would go to the same replica for ever.
+  const headers = { connection: "close" };
+  const response = await fetch(url, { headers, signal: AbortSignal.timeout(PATIENCE) });
   if (!response.ok) {
     throw new Error(`${url} answered ${response.status}`);
   }

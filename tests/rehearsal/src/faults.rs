@@ -16,6 +16,8 @@ pub(crate) enum Kind {
     Pause,
     /// A process is stopped for longer than its lease.
     Freeze,
+    /// The same, in the middle of a change of the manifest.
+    FreezeWriter,
     /// A replica does not reach what it shares with the others, for longer than its lease.
     CutOff,
     /// The same, for longer than it takes a new key to sign.
@@ -35,11 +37,12 @@ pub(crate) enum Kind {
 }
 
 /// Each kind once, and twice those that are over soon.
-const DECK: [Kind; 13] = [
+const DECK: [Kind; 14] = [
     Kind::Kill,
     Kind::Kill,
     Kind::Pause,
     Kind::Freeze,
+    Kind::FreezeWriter,
     Kind::CutOff,
     Kind::LongCutOff,
     Kind::ShiftClock,
@@ -52,10 +55,11 @@ const DECK: [Kind; 13] = [
 ];
 
 impl Kind {
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Kill,
         Self::Pause,
         Self::Freeze,
+        Self::FreezeWriter,
         Self::CutOff,
         Self::LongCutOff,
         Self::ShiftClock,
@@ -72,6 +76,7 @@ impl Kind {
             Self::Kill => "kills",
             Self::Pause => "short stops",
             Self::Freeze => "stops longer than the lease",
+            Self::FreezeWriter => "stops in the middle of a change",
             Self::CutOff => "cut off from the store",
             Self::LongCutOff => "cut off for long",
             Self::ShiftClock => "clock shifts",
@@ -91,7 +96,7 @@ impl Kind {
         match self {
             Self::Kill => random.within(0..2000),
             Self::Pause => random.within(200..2500),
-            Self::Freeze => random.within(lease + 500..lease + 3000),
+            Self::Freeze | Self::FreezeWriter => random.within(lease + 500..lease + 3000),
             Self::CutOff => random.within(lease + 2000..lease + 4000),
             Self::LongCutOff => random.within(lead + 4000..lead + 6000),
             Self::ShiftClock | Self::Switch | Self::Revoke => 0,
@@ -139,7 +144,7 @@ pub(crate) fn plan(seed: u64, time: Duration, replicas: usize) -> Vec<Fault> {
                 algorithm: ALGORITHMS[usize::from(random.within(0..2) == 1)],
                 ahead_by: ahead_by.cast_signed(),
             });
-            at += Duration::from_millis(random.within(3000..4400));
+            at += Duration::from_millis(random.within(2800..4100));
         }
     }
 }

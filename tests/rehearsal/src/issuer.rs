@@ -10,8 +10,9 @@ use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router, body};
+use chancery::software::{Engine, Secret};
 use chancery::{Algorithm, Claims, Clock, Issuer, IssuerUrl, JwkSet, UnixTime};
-use chancery_store::{Event, HttpProbe, Keeper, Store};
+use chancery_store::{EncryptedKeys, Event, HttpProbe, Keeper, Store};
 use rustix::process::{Signal, set_parent_process_death_signal};
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
@@ -19,8 +20,7 @@ use tokio::time;
 
 use crate::Outcome;
 use crate::clock::WrongClock;
-use crate::key_files::KeyFiles;
-use crate::times::{ALGORITHMS, AUDIENCE, BACKEND, policy, times};
+use crate::times::{AUDIENCE, BACKEND, policy, times};
 use crate::weakness::{self, Weakness};
 
 /// What an issuer is told when it is started.
@@ -30,7 +30,7 @@ pub(crate) struct Settings {
     pub(crate) name: String,
     /// The issuer's URL, which is that of the balancer.
     pub(crate) url: String,
-    /// The folder that holds `store` and `keys`. It may come and go.
+    /// The folder that holds `store`. It may come and go.
     pub(crate) shared: PathBuf,
     /// How far its clock is set ahead, in milliseconds.
     pub(crate) ahead_by: i64,
@@ -74,12 +74,14 @@ pub(crate) async fn run(settings: Settings) -> Outcome {
     set_parent_process_death_signal(Some(Signal::KILL))?;
     let url = IssuerUrl::parse_allowing_loopback_http(&settings.url)?;
     let clock = Arc::new(WrongClock::ahead_by(settings.ahead_by));
-    let files = KeyFiles::new(settings.shared.join("keys"));
     let met = Arc::new(AtomicU64::new(0));
     let store = open(settings.shared.join("store")).await;
+    // The keys live for seconds, so anybody may know this.
+    let password = Secret::new("rehearsal");
+    let private_keys = EncryptedKeys::new(store.clone(), password, Engine::AwsLcRs);
     let keeper = Keeper::builder(store, policy(), HttpProbe::new(&url)?)
         .replica(&settings.name)
-        .backend(BACKEND, files.clone())
+        .backend(BACKEND, private_keys.clone())
         .on_event({
             let (met, clock) = (Arc::clone(&met), Arc::clone(&clock));
             move |event| {
@@ -92,7 +94,7 @@ pub(crate) async fn run(settings: Settings) -> Outcome {
         .build();
     let keys = match settings.weakness {
         None => keeper.keys().clone(),
-        Some(weakness) => weakness::keys(weakness, &keeper, files, Arc::clone(&clock)),
+        Some(weakness) => weakness::keys(weakness, &keeper, private_keys, Arc::clone(&clock)),
     };
     let times = times();
     let issuer = Issuer::builder(url, keys)
@@ -160,11 +162,7 @@ impl Replica {
         match self.weakness {
             None => self.keeper.is_ready(now),
             // It believes in itself.
-            Some(_) => ALGORITHMS.iter().all(|&algorithm| {
-                let claims = Claims::new("self").with_audience(AUDIENCE);
-                let minted = self.issuer.issue(&claims.with_signing_algorithm(algorithm));
-                minted.is_ok()
-            }),
+            Some(_) => self.issuer.jwks().is_ok(),
         }
     }
 }

@@ -17,7 +17,6 @@ mod balancer;
 mod clock;
 mod faults;
 mod issuer;
-mod key_files;
 mod mint;
 mod random;
 mod record;

@@ -37,18 +37,16 @@ pub(crate) async fn run(
 ) -> Result<bool> {
     let folder = std::path::absolute(folder)?;
     let shared = folder.join("shared");
-    let (store, keys) = (shared.join("store"), shared.join("keys"));
+    let store = shared.join("store");
     if folder.exists() {
         // A rehearsal that was broken off may have left it read-only.
         stage::release(&store)?;
         fs::remove_dir_all(&folder)?;
     }
-    for folder in [&store, &keys] {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)?;
-    }
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&store)?;
     println!(
         "seed {seed}, {:.1} min; {:?}",
         time.as_secs_f64() / 60.0,

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::{Client, StatusCode};
 use rustix::process::{Pid, Signal, kill_process};
@@ -116,13 +116,31 @@ impl Replica {
     /// SIGSTOP.
     pub(crate) async fn stop(&self) -> Outcome {
         self.signal(Signal::STOP)?;
-        for _ in 0..100 {
+        let until = Instant::now() + START;
+        while Instant::now() < until {
             if self.is_stopped()? {
                 return Ok(());
             }
-            time::sleep(Duration::from_millis(10)).await;
+            time::sleep(Duration::from_millis(1)).await;
         }
         Err(format!("{} does not stop", self.name).into())
+    }
+
+    /// SIGSTOP while the process has a temporary file open in this folder.
+    pub(crate) async fn stop_while_it_writes(&self, folder: &Path) -> Outcome {
+        let until = Instant::now() + START;
+        let temporary = fs::canonicalize(folder)?.join(".chancery-new");
+        while Instant::now() < until {
+            if temporary.exists() {
+                self.stop().await?;
+                if self.has_open(&temporary)? {
+                    return Ok(());
+                }
+                self.resume()?;
+            }
+            time::sleep(Duration::from_micros(200)).await;
+        }
+        Err(format!("{} was not seen writing", self.name).into())
     }
 
     /// SIGCONT.
@@ -195,6 +213,16 @@ impl Replica {
     fn signal(&self, signal: Signal) -> Outcome {
         let pid = Pid::from_raw(self.pid()?.cast_signed()).ok_or("there is no process")?;
         Ok(kill_process(pid, signal)?)
+    }
+
+    fn has_open(&self, path: &Path) -> Result<bool> {
+        for descriptor in fs::read_dir(format!("/proc/{}/fd", self.pid()?))? {
+            // One that was closed meanwhile is none.
+            if fs::read_link(descriptor?.path()).is_ok_and(|target| target == path) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn is_stopped(&self) -> Result<bool> {

@@ -104,6 +104,14 @@ impl Stage {
                 time::sleep(fault.lasts).await;
                 replica.resume()
             }
+            Kind::FreezeWriter => {
+                replica.stop_while_it_writes(&self.store).await?;
+                self.tell(&format!(
+                    "{name} is stopped while it writes, for {lasts:.1} s"
+                ));
+                time::sleep(fault.lasts).await;
+                replica.resume()
+            }
             Kind::CutOff | Kind::LongCutOff => {
                 self.tell(&format!(
                     "{name} is cut off from the store for {lasts:.1} s"

@@ -6,7 +6,7 @@ use chancery::Algorithm;
 use chancery::rotation::{Lane, RotationPolicy, RotationTimes};
 
 /// The name of the backend that the policy's keys lie in.
-pub(crate) const BACKEND: &str = "files";
+pub(crate) const BACKEND: &str = "store";
 
 /// The lanes: the one that signs by default first.
 pub(crate) const ALGORITHMS: [Algorithm; 2] = [Algorithm::Es256, Algorithm::Rs256];
@@ -34,14 +34,10 @@ pub(crate) fn times() -> RotationTimes {
         .with_negative_cache(seconds(1))
 }
 
-/// Two lanes, each with a standby, whose keys change as often as relying parties can follow. The
-/// first keys sign at once: a load balancer sends nobody to an issuer that has no key yet, so none
-/// could be observed.
+/// Two lanes, each with a standby, whose keys change as often as relying parties can follow.
 pub(crate) fn policy() -> RotationPolicy {
     let active_for = times().activate_after_announce();
-    let policy = RotationPolicy::new(1)
-        .with_times(times())
-        .nobody_has_fetched();
+    let policy = RotationPolicy::new(1).with_times(times());
     ALGORITHMS.iter().fold(policy, |policy, &algorithm| {
         let lane = Lane::new(algorithm, BACKEND)
             .with_standby(BACKEND)

@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use chancery::rotation::{KeyBackend as _, Manifest, Role};
 use chancery::{Clock as _, KeySet, Limits, ScheduledKey, Signer, UnixTime};
-use chancery_store::Keeper;
-use tokio::time;
+use chancery_store::{EncryptedKeys, Keeper};
+use tokio::{task, time};
 
 use crate::Result;
 use crate::clock::WrongClock;
-use crate::key_files::KeyFiles;
 use crate::times::times;
 
 /// Which rule an issuer does not keep.
@@ -48,7 +47,7 @@ impl Weakness {
 pub(crate) fn keys(
     weakness: Weakness,
     keeper: &Keeper,
-    files: KeyFiles,
+    private_keys: EncryptedKeys,
     clock: Arc<WrongClock>,
 ) -> KeySet {
     let keys = KeySet::following();
@@ -74,7 +73,8 @@ pub(crate) fn keys(
                     max_age: times().max_age,
                     clock_error: times().clock_error,
                 };
-                let keys = scheduled(weakness, &manifest, &files, &mut signers, now);
+                open(&manifest, &private_keys, &mut signers, now).await;
+                let keys = scheduled(weakness, &manifest, &signers, now);
                 if let Err(error) = followed.follow(keys, limits) {
                     eprintln!("{now} {error}");
                 }
@@ -84,11 +84,30 @@ pub(crate) fn keys(
     keys
 }
 
+/// Opens the keys that are not open yet.
+async fn open(
+    manifest: &Manifest,
+    private_keys: &EncryptedKeys,
+    signers: &mut HashMap<String, Arc<dyn Signer>>,
+    now: UnixTime,
+) {
+    for (key, _) in manifest.schedules(now) {
+        if signers.contains_key(key.kid()) {
+            continue;
+        }
+        let (private_keys, key) = (private_keys.clone(), key.clone());
+        let opened = task::spawn_blocking(move || private_keys.open(key.reference(), key.jwk()));
+        // One that cannot be opened is tried again the next time.
+        if let Ok(Ok(signer)) = opened.await {
+            signers.insert(signer.jwk().kid().to_owned(), signer);
+        }
+    }
+}
+
 fn scheduled(
     weakness: Weakness,
     manifest: &Manifest,
-    files: &KeyFiles,
-    signers: &mut HashMap<String, Arc<dyn Signer>>,
+    signers: &HashMap<String, Arc<dyn Signer>>,
     now: UnixTime,
 ) -> Vec<ScheduledKey> {
     let mut scheduled = Vec::new();
@@ -100,11 +119,6 @@ fn scheduled(
             }
             Weakness::Activate => {}
             Weakness::Retire => schedule.retire = schedule.stop.or(schedule.retire),
-        }
-        if !signers.contains_key(key.kid())
-            && let Ok(signer) = files.open(key.reference(), key.jwk())
-        {
-            signers.insert(key.kid().to_owned(), signer);
         }
         scheduled.push(match signers.get(key.kid()) {
             Some(signer) => ScheduledKey::new(Arc::clone(signer), schedule),
