@@ -26,11 +26,12 @@ async fn at_work(store: &Store, memory: &Memory, clock: &Hands) -> Replica {
 }
 
 /// A directory whose manifest can be taken away.
-struct Away(tempfile::TempDir);
+#[derive(Clone)]
+struct Away(Arc<tempfile::TempDir>);
 
 impl Away {
     fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
+        Self(Arc::new(tempfile::tempdir().unwrap()))
     }
 
     fn store(&self) -> Store {
@@ -227,6 +228,40 @@ async fn a_backend_that_hangs_costs_a_step_five_seconds_and_no_lease() {
     assert!(!replica.keeper.is_ready(clock.now()));
     replica.keeper.step(clock.now()).await.unwrap();
     assert!(replica.keeper.is_ready(clock.now()));
+    replica.issuer.issue(&claims()).unwrap();
+}
+
+/// The store is gone just when a key was made, so that the manifest never hears of it.
+#[tokio::test]
+async fn a_key_that_no_manifest_took_is_destroyed_in_the_end() {
+    let (away, memory, clock) = (Away::new(), Memory::default(), Hands::at_start());
+    let store = away.store();
+    let replica = Replica::new(&store, &memory, policy().nobody_has_fetched(), &clock);
+    replica.keeper.initialize(clock.now()).await.unwrap();
+    let taken = away.clone();
+    memory.on_made(move || taken.take());
+    let report = replica.keeper.step(clock.now()).await.unwrap();
+    assert!(
+        matches!(report.troubles.as_slice(), [Trouble::Change(_)]),
+        "{report:?}"
+    );
+    assert_eq!(memory.made(), 1);
+    replica.keeper.step(clock.now()).await.unwrap_err();
+    away.bring_back();
+    // It may have arrived nevertheless, so it is kept for as long as a write may take.
+    let kids = |replica: &Replica| {
+        let manifest = replica.keeper.manifest().unwrap();
+        let kids = manifest.keys().iter().map(|key| key.kid().to_owned());
+        kids.collect::<Vec<_>>()
+    };
+    replica.keeper.step(clock.now()).await.unwrap();
+    assert_eq!((memory.kids().len(), kids(&replica).len()), (2, 1));
+    clock.turn(10);
+    replica.keeper.step(clock.now()).await.unwrap();
+    assert_eq!(memory.kids().len(), 2);
+    clock.turn(1);
+    replica.keeper.step(clock.now()).await.unwrap();
+    assert_eq!(memory.kids(), kids(&replica));
     replica.issuer.issue(&claims()).unwrap();
 }
 

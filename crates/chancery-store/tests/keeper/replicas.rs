@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use chancery_core::rotation::KeyState;
-use chancery_core::{Claims, Clock};
+use chancery_core::{Claims, Clock, IssuerUrl};
 use chancery_store::Store;
 
 use crate::support::{Hands, Memory, Replica, policy};
@@ -123,4 +123,44 @@ async fn the_newer_policy_wins_whoever_steps_first() {
     let trouble = report.troubles.first().unwrap().to_string();
     assert!(trouble.contains("raise the version"), "{trouble}");
     assert_eq!(confused.issuer.jwks().unwrap(), new.issuer.jwks().unwrap());
+}
+
+/// Tenants share the key set, so that one step is a step of them all.
+#[tokio::test]
+async fn ten_thousand_tenants_follow_with_one_step() {
+    let (store, memory, clock) = (Store::memory(), Memory::default(), Hands::at_start());
+    let replica = Replica::new(&store, &memory, policy().nobody_has_fetched(), &clock);
+    let tenants: Vec<_> = (0..10_000)
+        .map(|tenant| format!("https://id.example.com/tenant/{tenant}"))
+        .map(|url| replica.issuer.tenant(IssuerUrl::parse(&url).unwrap()))
+        .collect();
+    let claims = Claims::new("job:1").with_audience("sts.amazonaws.com");
+    assert!(
+        tenants
+            .iter()
+            .all(|tenant| tenant.prepare(&claims).is_err())
+    );
+    replica.keeper.initialize(clock.now()).await.unwrap();
+    replica.keeper.step(clock.now()).await.unwrap();
+    let kid = replica
+        .issuer
+        .prepare(&claims)
+        .unwrap()
+        .jwk()
+        .kid()
+        .to_owned();
+    for tenant in &tenants {
+        assert_eq!(tenant.prepare(&claims).unwrap().jwk().kid(), kid);
+    }
+    assert_eq!(memory.made(), 1);
+    replica
+        .keeper
+        .revoke(&kid, true, clock.now())
+        .await
+        .unwrap();
+    assert!(
+        tenants
+            .iter()
+            .all(|tenant| tenant.prepare(&claims).is_err())
+    );
 }

@@ -1,6 +1,7 @@
 //! Backends, probes and a clock that tests hold in their hands.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -41,11 +42,20 @@ impl Clock for Hands {
 }
 
 /// Keys in memory. Clones are the same backend, as replicas see one.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Memory(Arc<Inner>);
 
-#[derive(Debug, Default)]
+impl fmt::Debug for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Memory").field(&self.kids()).finish()
+    }
+}
+
+type Hook = Box<dyn Fn() + Send>;
+
+#[derive(Default)]
 struct Inner {
+    on_made: Mutex<Option<Hook>>,
     keys: Mutex<HashMap<String, Arc<SoftwareSigner>>>,
     made: AtomicU64,
     trouble: Mutex<Option<String>>,
@@ -62,6 +72,11 @@ impl Memory {
     /// How many keys were ever made.
     pub(crate) fn made(&self) -> u64 {
         self.0.made.load(Ordering::SeqCst)
+    }
+
+    /// Does this once, right after the next key is made.
+    pub(crate) fn on_made(&self, hook: impl Fn() + Send + 'static) {
+        *self.0.on_made.lock().unwrap() = Some(Box::new(hook));
     }
 
     /// Lets every call fail, or none.
@@ -93,6 +108,9 @@ impl KeyBackend for Memory {
         self.0.made.fetch_add(1, Ordering::SeqCst);
         let mut keys = self.0.keys.lock().unwrap();
         keys.insert(kid.clone(), Arc::clone(&signer));
+        if let Some(hook) = self.0.on_made.lock().unwrap().take() {
+            hook();
+        }
         Ok(CreatedKey {
             signer,
             reference: kid,
