@@ -10,7 +10,7 @@ use std::pin::Pin;
 ///
 /// A key is put to use only after it was seen there, so that a firewall, a forgotten purge or a
 /// replica that serves something else holds up the rotation instead of breaking relying parties.
-/// With the feature `probe`, [`HttpProbe`](crate::HttpProbe) is one.
+/// With the feature `probe`, `HttpProbe` is one.
 pub trait Probe: Debug + Send + Sync {
     /// Fetches the JWKS, past no cache that relying parties go through.
     fn jwks(&self) -> Pin<Box<dyn Future<Output = Result<Vec<u8>, ProbeError>> + Send + '_>>;

@@ -20,7 +20,9 @@ async fn replicas_that_step_at_once_make_each_key_once() {
         b.keeper.initialize(now),
         c.keeper.initialize(now)
     );
-    (x.unwrap(), y.unwrap(), z.unwrap());
+    for outcome in [x, y, z] {
+        outcome.unwrap();
+    }
     let claims = Claims::new("job:1").with_audience("sts.amazonaws.com");
     let mut signed_by = HashSet::new();
     for _ in 0..3 * 3600 / 10 {
@@ -46,7 +48,7 @@ async fn replicas_that_step_at_once_make_each_key_once() {
     }
     assert!(signed_by.len() >= 3, "{signed_by:?}");
     let manifest = a.keeper.manifest().unwrap();
-    assert_eq!(manifest.revision() as usize, revisions(&manifest));
+    assert_eq!(manifest.revision(), revisions(&manifest));
     let alive = manifest.keys().iter().filter(|key| {
         let state = key.state(clock.now());
         state != KeyState::Destroyed && key.moments().destroyed_at.is_none()
@@ -54,15 +56,15 @@ async fn replicas_that_step_at_once_make_each_key_once() {
     let alive: HashSet<_> = alive.map(|key| key.kid().to_owned()).collect();
     let there: HashSet<_> = memory.kids().into_iter().collect();
     assert_eq!(there, alive, "what no manifest has is destroyed");
-    assert!(memory.made() as usize >= manifest.keys().len());
+    assert!(memory.made() >= manifest.keys().len() as u64);
 }
 
-fn revisions(manifest: &chancery_core::rotation::Manifest) -> usize {
+fn revisions(manifest: &chancery_core::rotation::Manifest) -> u64 {
     let history = manifest.history().iter();
     history
         .map(|entry| entry.revision())
         .collect::<HashSet<_>>()
-        .len()
+        .len() as u64
 }
 
 #[tokio::test]
