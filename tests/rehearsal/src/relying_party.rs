@@ -19,7 +19,7 @@ use crate::{Outcome, Result};
 /// What a relying party made of a token.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Judgement {
-    id: u64,
+    pub(crate) id: u64,
     /// How often it was accepted.
     pub(crate) checks: u64,
     /// For how many seconds it was still good for the last time that it was accepted.

@@ -283,3 +283,99 @@ fn kid(token: &str) -> Result<String> {
     let kid = header.get("kid").and_then(Value::as_str);
     Ok(kid.ok_or("a token has no kid")?.to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::time::SystemTime;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::issuer::{Circumstances, Minted};
+    use crate::relying_party::Rejection;
+
+    /// A token of the key `k`, by an issuer that serves these keys, and what a relying party made
+    /// of it.
+    fn evidence(served: &[&str], rejected: Option<Rejection>) -> Evidence {
+        let header = Base64UrlUnpadded::encode_string(json!({ "kid": "k" }).to_string().as_bytes());
+        let circumstances = || Circumstances {
+            now: 1_800_000_000,
+            revision: 1,
+            kids: Some(served.iter().map(|&kid| kid.to_owned()).collect()),
+        };
+        let minted = Minted {
+            token: format!("{header}.e30.AA"),
+            replica: "replica-1".to_owned(),
+            before: circumstances(),
+            after: circumstances(),
+        };
+        let judgement = Judgement {
+            id: 0,
+            checks: 1,
+            left: Some(0.1),
+            late: false,
+            rejected,
+        };
+        Evidence {
+            lasted: Duration::ZERO,
+            tokens: vec![Arrival {
+                asked_at: SystemTime::now(),
+                minted,
+            }],
+            unserved: std::sync::Arc::default(),
+            judgements: vec![("somebody", HashMap::from([(0, judgement)]))],
+            revisions: BTreeMap::new(),
+            happened: Happened::default(),
+            planned: BTreeSet::new(),
+            refused_changes: 0,
+        }
+    }
+
+    fn rejection() -> Option<Rejection> {
+        Some(Rejection {
+            why: "no key".to_owned(),
+            at: 1_800_000_000.0,
+        })
+    }
+
+    #[test]
+    fn a_key_that_was_not_served_is_noticed() {
+        for (served, found) in [(&["a", "k"][..], 0), (&["a"], 1)] {
+            let mut complaints = Vec::new();
+            evidence(served, None).signatures(&mut complaints).unwrap();
+            assert_eq!(complaints.len(), found, "{complaints:?}");
+        }
+    }
+
+    #[test]
+    fn a_rejection_is_excused_by_a_revocation_before_it_and_by_nothing_else() {
+        let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+        for (kid, revoked_at, excused) in [
+            ("k", at(1_799_999_999), true),
+            ("k", at(1_800_000_001), false),
+            ("other", at(1_799_999_999), false),
+        ] {
+            let mut evidence = evidence(&["k"], rejection());
+            evidence.happened.revoked.insert(kid.to_owned(), revoked_at);
+            let mut complaints = Vec::new();
+            let rejected = evidence.rejected(&mut complaints).unwrap();
+            assert_eq!(rejected.is_empty(), excused, "{complaints:?}");
+            assert_eq!(complaints.is_empty(), excused, "{complaints:?}");
+        }
+    }
+
+    #[test]
+    fn a_fault_that_did_not_happen_is_noticed() {
+        let mut evidence = evidence(&["k"], None);
+        evidence.planned.insert(Kind::Kill);
+        let mut complaints = Vec::new();
+        evidence.faults(&mut complaints);
+        assert_eq!(complaints.len(), 1, "{complaints:?}");
+        evidence.happened.counts.insert(Kind::Kill, 1);
+        complaints.clear();
+        evidence.faults(&mut complaints);
+        assert!(complaints.is_empty(), "{complaints:?}");
+    }
+}
