@@ -87,6 +87,11 @@ impl Directory {
             object: self.name(path),
         };
         if expected.is_none() {
+            // It was made when it was opened. Where it is gone since, such as with a volume, nothing
+            // may be kept in its place.
+            if !self.root.is_dir() {
+                return Err(failed(&self.root, io::ErrorKind::NotFound.into()));
+            }
             self.access
                 .make_folders(folder)
                 .map_err(|source| failed(folder, source))?;

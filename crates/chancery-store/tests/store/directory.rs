@@ -1,6 +1,7 @@
 //! What only directories have: modes, locks, leftovers, strangers, and the file system's own limits.
 
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
@@ -51,6 +52,26 @@ async fn files_are_the_owners_or_everybodys() {
     fs::set_permissions(&open, fs::Permissions::from_mode(0o750)).unwrap();
     Store::local(&open).unwrap();
     assert_eq!(mode(&open), 0o750);
+}
+
+/// A volume that is not mounted any more leaves an empty place, or none.
+#[tokio::test]
+async fn a_directory_that_is_gone_is_not_made_anew() {
+    let (directory, store) = store();
+    store.create("keys/a", &text(b"1")).await.unwrap();
+    let (root, aside) = (
+        directory.path().to_owned(),
+        directory.path().with_extension("aside"),
+    );
+    fs::rename(&root, &aside).unwrap();
+    let outcome = store.create("keys/b", &text(b"2")).await;
+    assert!(
+        matches!(&outcome, Err(StoreError::Io { source, .. }) if source.kind() == ErrorKind::NotFound),
+        "{outcome:?}"
+    );
+    assert!(!root.exists());
+    fs::rename(&aside, &root).unwrap();
+    store.create("keys/b", &text(b"2")).await.unwrap();
 }
 
 #[tokio::test]
