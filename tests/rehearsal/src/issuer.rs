@@ -34,6 +34,8 @@ pub(crate) struct Settings {
     pub(crate) shared: PathBuf,
     /// How far its clock is set ahead, in milliseconds.
     pub(crate) ahead_by: i64,
+    /// Whether it makes the first manifest.
+    pub(crate) is_first: bool,
     /// Which rule it does not keep.
     pub(crate) weakness: Option<Weakness>,
 }
@@ -115,9 +117,10 @@ pub(crate) async fn run(settings: Settings) -> Outcome {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("{}", listener.local_addr()?);
     tokio::spawn(async move {
-        while let Err(error) = keeper.initialize(clock.now()).await {
+        if settings.is_first
+            && let Err(error) = keeper.initialize(clock.now()).await
+        {
             eprintln!("{} {error}", clock.now());
-            time::sleep(Duration::from_millis(500)).await;
         }
         keeper.run(&*clock).await
     });

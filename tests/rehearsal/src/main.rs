@@ -52,7 +52,7 @@ async fn run() -> Result<bool> {
     let mut arguments = lexopt::Parser::from_env();
     let (mut is_issuer, mut minutes, mut seed, mut folder) = (false, None, 1, None);
     let (mut name, mut url, mut shared, mut ahead_by) = (None, None, None, 0);
-    let mut weakness = None;
+    let (mut weakness, mut is_first) = (None, false);
     while let Some(argument) = arguments.next()? {
         match argument {
             Value(command) if command == "issuer" => is_issuer = true,
@@ -63,6 +63,7 @@ async fn run() -> Result<bool> {
             Long("name") => name = Some(arguments.value()?.string()?),
             Long("url") => url = Some(arguments.value()?.string()?),
             Long("shared") => shared = Some(PathBuf::from(arguments.value()?)),
+            Long("initialize") => is_first = true,
             Long("ahead-by") => ahead_by = arguments.value()?.parse()?,
             other => return Err(other.unexpected().into()),
         }
@@ -73,6 +74,7 @@ async fn run() -> Result<bool> {
             url: url.ok_or("an issuer needs --url")?,
             shared: shared.ok_or("an issuer needs --shared")?,
             ahead_by,
+            is_first,
             weakness,
         };
         issuer::run(settings).await?;

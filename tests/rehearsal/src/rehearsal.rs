@@ -57,7 +57,7 @@ pub(crate) async fn run(
     let mut replicas = Vec::new();
     for index in 0..REPLICAS {
         let mut replica = Replica::new(index, &folder, &shared, &balancer, weakness)?;
-        replica.start().await?;
+        replica.start(index == 0).await?;
         replicas.push(replica);
     }
     let until = Instant::now() + START;

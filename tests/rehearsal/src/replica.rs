@@ -70,8 +70,9 @@ impl Replica {
         self.ahead_by
     }
 
-    /// Starts the process, and tells the balancer where it listens.
-    pub(crate) async fn start(&mut self) -> Outcome {
+    /// Starts the process, and tells the balancer where it listens. The first process of all makes
+    /// the manifest; one that did so each time would begin anew where the store is gone.
+    pub(crate) async fn start(&mut self, is_first: bool) -> Outcome {
         let log = File::options()
             .create(true)
             .append(true)
@@ -87,6 +88,9 @@ impl Replica {
             .stdout(Stdio::piped())
             .stderr(log)
             .kill_on_drop(true);
+        if is_first {
+            command.arg("--initialize");
+        }
         if let Some(weakness) = self.weakness {
             command.args(["--weaken", weakness.name()]);
         }

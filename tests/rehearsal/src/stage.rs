@@ -96,7 +96,7 @@ impl Stage {
                 self.tell(&format!("{name} is killed, and started {lasts:.1} s later"));
                 replica.kill().await?;
                 time::sleep(fault.lasts).await;
-                replica.start().await
+                replica.start(false).await
             }
             Kind::Pause | Kind::Freeze => {
                 self.tell(&format!("{name} is stopped for {lasts:.1} s"));
