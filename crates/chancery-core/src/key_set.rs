@@ -117,21 +117,29 @@ impl KeySet {
         self.snapshot().published(now, None).cloned().collect()
     }
 
+    /// Whether the keys may be relied on: their lease, where they have one, has not run out, and the
+    /// clock did not go back further than it may. Where they may not, nothing is signed.
+    #[must_use]
+    pub fn is_valid(&self, now: UnixTime) -> bool {
+        let snapshot = self.snapshot();
+        let lease = snapshot.lease();
+        self.check_latest(now, tolerance(lease)).is_ok()
+            && lease.is_none_or(|lease| lease.is_valid(now))
+    }
+
     /// Whether keys with this lease, or with none, may be relied on now. Takes note of the time.
     pub(crate) fn check(&self, lease: Option<&Lease>, now: UnixTime) -> Result<(), Lapse> {
-        let tolerance = lease.map_or(CLOCK_TOLERANCE, Lease::clock_tolerance);
-        self.observe(now, tolerance)?;
+        let checked = self.check_latest(now, tolerance(lease));
+        if now.as_secs() > self.0.latest.load(Ordering::Relaxed) {
+            self.0.latest.fetch_max(now.as_secs(), Ordering::Relaxed);
+        }
+        checked?;
         lease.map_or(Ok(()), |lease| lease.check(now))
     }
 
-    /// Takes note of the time. A clock that went back further than this could make keys sign that
-    /// have been stopped.
-    fn observe(&self, now: UnixTime, tolerance: Duration) -> Result<(), Lapse> {
-        let latest = self.0.latest.load(Ordering::Relaxed);
-        if now.as_secs() > latest {
-            self.0.latest.fetch_max(now.as_secs(), Ordering::Relaxed);
-        }
-        match UnixTime::from_secs(latest) {
+    /// A clock that went back further than this could make keys sign that have been stopped.
+    fn check_latest(&self, now: UnixTime, tolerance: Duration) -> Result<(), Lapse> {
+        match UnixTime::from_secs(self.0.latest.load(Ordering::Relaxed)) {
             Some(latest) if now < latest.saturating_sub(tolerance) => {
                 Err(Lapse::ClockWentBack { now, latest })
             }
@@ -147,6 +155,11 @@ impl KeySet {
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
         self.0.current.load()
     }
+}
+
+/// How far the clock may go back.
+fn tolerance(lease: Option<&Lease>) -> Duration {
+    lease.map_or(CLOCK_TOLERANCE, Lease::clock_tolerance)
 }
 
 /// Shows the keys by `kid` and `alg`.

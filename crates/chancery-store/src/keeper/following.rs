@@ -42,7 +42,8 @@ pub(super) struct Made {
     pub(super) backend: String,
     pub(super) role: Role,
     pub(super) key: CreatedKey,
-    pub(super) written_at: UnixTime,
+    /// When it was offered to the manifest last; none once that has refused it.
+    pub(super) offered_at: Option<UnixTime>,
 }
 
 #[derive(PartialEq, Eq)]
@@ -57,6 +58,15 @@ impl Following {
     pub(super) fn revision(&self) -> u64 {
         let current = self.current.as_ref();
         current.map_or(0, |current| current.manifest.revision())
+    }
+
+    /// Notes when a key that was made was offered to the manifest, or that it was refused.
+    pub(super) fn offer(&mut self, kid: &str, at: Option<UnixTime>) {
+        for made in &mut self.unsettled {
+            if made.key.signer.jwk().kid() == kid {
+                made.offered_at = at;
+            }
+        }
     }
 
     pub(super) fn lease_len(&self) -> Duration {
@@ -111,11 +121,13 @@ impl Keeper {
                 following.followed = Some(followed);
             }
         }
+        self.show(following);
         self.tell_states(following);
         Ok(())
     }
 
-    /// Finds out what became of keys whose way into the manifest was cut off.
+    /// Finds out what became of keys that were made: those that are in the manifest are used, and
+    /// those that do not come there any more are destroyed.
     pub(super) fn settle(
         &self,
         following: &mut Following,
@@ -132,15 +144,17 @@ impl Keeper {
             let kid = made.key.signer.jwk().kid().to_owned();
             if manifest.key(&kid).is_some() {
                 following.signers.insert(kid, made.key.signer);
-            } else if made
-                .written_at
-                .checked_add(patience)
-                .is_some_and(|until| until < present.now())
-            {
-                self.discard(following, given_up, &made);
-            } else {
-                following.unsettled.push(made);
+                continue;
             }
+            let is_refused = made.offered_at.is_none_or(|offered_at| {
+                let until = offered_at.checked_add(patience);
+                until.is_some_and(|until| until < present.now())
+            });
+            if is_refused {
+                self.discard(following, given_up, &made);
+            }
+            // Until it is destroyed.
+            following.unsettled.push(made);
         }
     }
 

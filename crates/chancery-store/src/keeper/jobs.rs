@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
+use std::thread;
 
 use chancery_core::rotation::{BackendError, CreatedKey, Role};
 use chancery_core::{Algorithm, Signer};
-use tokio::task::{self, JoinHandle};
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 use tokio::time::{self, Instant};
 
 /// A call to a backend.
@@ -56,36 +58,63 @@ pub(crate) type Outcome = Result<Done, BackendError>;
 
 /// The calls that have not ended yet, at most one of each.
 #[derive(Debug, Default)]
-pub(crate) struct Jobs(HashMap<Task, JoinHandle<Outcome>>);
+pub(crate) struct Jobs {
+    running: HashMap<Task, oneshot::Receiver<Outcome>>,
+    /// What has ended and was not taken yet: a step may be cut off at any time.
+    ended: Vec<(Task, Outcome)>,
+}
 
 impl Jobs {
-    /// Makes the call on a thread of its own, unless it is being made already.
+    /// Makes the call on a thread of its own, unless it is being made already. A thread of the
+    /// runtime would keep the process from ending for as long as the backend hangs.
     pub(crate) fn start(&mut self, task: Task, call: impl FnOnce() -> Outcome + Send + 'static) {
-        self.0
-            .entry(task)
-            .or_insert_with(|| task::spawn_blocking(call));
+        if self.running.contains_key(&task) || self.ended.iter().any(|(ended, _)| *ended == task) {
+            return;
+        }
+        let (sender, receiver) = oneshot::channel();
+        let runtime = Handle::current();
+        let thread = thread::Builder::new().name("chancery-backend".to_owned());
+        let started = thread.spawn(move || {
+            let _within = runtime.enter();
+            // Nobody waits for it where the keeper is gone.
+            let _ = sender.send(call());
+        });
+        match started {
+            Ok(_) => {
+                self.running.insert(task, receiver);
+            }
+            Err(error) => {
+                let error = BackendError::new("no thread can be started").with_source(error);
+                self.ended.push((task, Err(error)));
+            }
+        }
     }
 
-    /// Waits for the calls, and takes those that have ended in time.
-    pub(crate) async fn wait(&mut self, deadline: Instant) -> Vec<(Task, Outcome)> {
-        let mut ended = Vec::new();
-        for (task, job) in &mut self.0 {
+    /// Waits for the calls to end, and no longer than this.
+    pub(crate) async fn wait(&mut self, deadline: Instant) {
+        let tasks: Vec<Task> = self.running.keys().cloned().collect();
+        for task in tasks {
+            let Some(job) = self.running.get_mut(&task) else {
+                continue;
+            };
             // One that has ended is ready, also after the deadline.
             if let Ok(outcome) = time::timeout_at(deadline, job).await {
+                self.running.remove(&task);
                 let outcome = outcome.unwrap_or_else(|error| {
                     Err(BackendError::new("the backend's code panicked").with_source(error))
                 });
-                ended.push((task.clone(), outcome));
+                self.ended.push((task, outcome));
             }
         }
-        for (task, _) in &ended {
-            self.0.remove(task);
-        }
-        ended
+    }
+
+    /// Takes a call that has ended, and what it came to.
+    pub(crate) fn take(&mut self) -> Option<(Task, Outcome)> {
+        self.ended.pop()
     }
 
     /// The calls that are still being made.
     pub(crate) fn running(&self) -> impl Iterator<Item = &Task> {
-        self.0.keys()
+        self.running.keys()
     }
 }

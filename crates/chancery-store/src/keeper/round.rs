@@ -76,15 +76,9 @@ impl Keeper {
         };
         let manifest = Arc::clone(&current.manifest);
         let revision = manifest.revision();
-        let plan = match plan(&manifest, &self.0.policy, present.now()) {
-            Ok(plan) => plan,
-            Err(error) => {
-                given_up.change(error.into());
-                return false;
-            }
-        };
+        let plan = plan(&manifest, &self.0.policy, present.now());
         let mut unseen = Vec::new();
-        for step in plan.due(present.now()) {
+        for step in plan.iter().flat_map(|plan| plan.due(present.now())) {
             if let Some(change) = step.action.change() {
                 if !given_up.changes {
                     match self.write(following, &change, present).await {
@@ -112,7 +106,13 @@ impl Keeper {
                     });
                 }
                 Action::Destroy { kid } => {
-                    if let Some(key) = manifest.key(kid) {
+                    // A process that was stopped since it read the manifest may go by an end of
+                    // signing that was taken back. By one that is younger than the lease, the key
+                    // had stopped already when it was read, and what has passed stays.
+                    let now = present.now();
+                    if following.lease().is_some_and(|lease| lease.is_valid(now))
+                        && let Some(key) = manifest.key(kid)
+                    {
                         following.signers.remove(kid);
                         self.destroy(
                             following,
@@ -127,9 +127,15 @@ impl Keeper {
                 _ => {}
             }
         }
+        if let Err(error) = plan
+            && !given_up.changes
+        {
+            given_up.change(error.into());
+        }
         self.open_signers(following, given_up, &manifest, present);
         let has_signers = following.signers.len();
-        for (task, outcome) in following.jobs.wait(given_up.patience_ends).await {
+        following.jobs.wait(given_up.patience_ends).await;
+        while let Some((task, outcome)) = following.jobs.take() {
             self.end(following, given_up, task, outcome, present).await;
         }
         let is_patient = Instant::now() < given_up.patience_ends;
@@ -243,7 +249,7 @@ impl Keeper {
                     backend,
                     role,
                     key,
-                    written_at: present.now(),
+                    offered_at: Some(present.now()),
                 };
                 self.provision(following, given_up, made, present).await;
             }
@@ -251,6 +257,8 @@ impl Keeper {
                 following.signers.insert(kid, signer);
             }
             (Ok(Done::Destroyed), Task::Destroy { kid, .. }) => {
+                let unsettled = &mut following.unsettled;
+                unsettled.retain(|made| made.key.signer.jwk().kid() != kid);
                 self.note_destroyed(following, given_up, kid, present).await;
             }
             (Ok(_), _) => {}
@@ -267,32 +275,30 @@ impl Keeper {
         made: Made,
         present: Present,
     ) {
-        let jwk = made.key.signer.jwk();
+        let jwk = made.key.signer.jwk().clone();
+        let kid = jwk.kid().to_owned();
         let change = Change::Provision {
-            jwk: jwk.clone(),
+            jwk,
             backend: made.backend.clone(),
             reference: made.key.reference.clone(),
             role: made.role,
         };
+        // The step may be cut off at any time from here on.
+        following.unsettled.push(made);
         for _ in 0..MOST_TRIES {
+            following.offer(&kid, Some(present.now()));
             match self.write(following, &change, present).await {
-                Ok(true) => {
-                    let kid = jwk.kid().to_owned();
-                    following.signers.insert(kid, made.key.signer);
-                    return;
-                }
+                Ok(true) => break,
                 Ok(false) => {}
+                // It may be there already: by a write whose answer was lost, for instance.
                 Err(KeeperError::Manifest(_)) => {
-                    self.discard(following, given_up, &made);
-                    return;
-                }
-                Err(error) => {
-                    given_up.change(error);
+                    following.offer(&kid, None);
                     break;
                 }
+                Err(error) => return given_up.change(error),
             }
         }
-        following.unsettled.push(made);
+        self.settle(following, present, given_up);
     }
 
     /// Destroys a key that this replica has made and that is in no manifest.

@@ -108,7 +108,6 @@ impl Keeper {
             let written = self.write(&mut following, &change, present).await?;
             self.follow(&mut following)?;
             if written {
-                self.look(&following, present.now(), Ok(&[]));
                 return Ok(());
             }
         }

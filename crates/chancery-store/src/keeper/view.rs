@@ -46,11 +46,11 @@ impl Keeper {
     #[must_use]
     pub fn is_ready(&self, now: UnixTime) -> bool {
         let view = self.view();
-        let (Some(manifest), Some(lease)) = (&view.manifest, &view.lease) else {
+        let Some(manifest) = &view.manifest else {
             return false;
         };
         let mut schedules = manifest.schedules(now).into_iter();
-        lease.is_valid(now)
+        self.0.keys.is_valid(now)
             && schedules.any(|(_, schedule)| schedule.is_published(now))
             && manifest.policy().lanes.iter().all(|lane| {
                 manifest
@@ -77,19 +77,19 @@ impl Keeper {
             name: self.0.replica.clone(),
             is_ready: self.is_ready(now),
             lease_until: view.lease.as_ref().map(Lease::valid_until),
-            has_lease: view.lease.as_ref().is_some_and(|lease| lease.is_valid(now)),
+            has_lease: self.0.keys.is_valid(now),
             troubles: view.troubles,
         };
         status.with_replica(replica, &view.signers)
     }
 
     pub(super) fn view(&self) -> View {
-        // A view is swapped whole, so a poisoned lock holds a whole one.
+        // Nothing that writes to a view can panic half way.
         let view = self.0.view.read().unwrap_or_else(PoisonError::into_inner);
         view.clone()
     }
 
-    /// Takes down how things are after a step.
+    /// Takes down what a step came to.
     pub(super) fn look(
         &self,
         following: &Following,
@@ -105,25 +105,28 @@ impl Keeper {
             let valid_until = lease.valid_until();
             self.tell(&Event::LeaseExpired { valid_until });
         }
+        self.show(following);
+        let mut view = self.0.view.write().unwrap_or_else(PoisonError::into_inner);
+        view.has_told_expiry = expired.is_some();
+        view.troubles = match outcome {
+            Ok(troubles) => troubles
+                .iter()
+                .map(|trouble| with_causes(trouble))
+                .collect(),
+            Err(error) => vec![with_causes(error)],
+        };
+    }
+
+    /// Takes down what is followed now: in the middle of a step too, which may be cut off.
+    pub(super) fn show(&self, following: &Following) {
         let mut signers: Vec<String> = following.signers.keys().cloned().collect();
         signers.sort_unstable();
-        let view = View {
-            manifest: following
-                .current
-                .as_ref()
-                .map(|current| Arc::clone(&current.manifest)),
-            signers,
-            troubles: match outcome {
-                Ok(troubles) => troubles
-                    .iter()
-                    .map(|trouble| with_causes(trouble))
-                    .collect(),
-                Err(error) => vec![with_causes(error)],
-            },
-            has_told_expiry: expired.is_some(),
-            lease,
-        };
-        *self.0.view.write().unwrap_or_else(PoisonError::into_inner) = view;
+        let manifest = following.current.as_ref();
+        let manifest = manifest.map(|current| Arc::clone(&current.manifest));
+        let mut view = self.0.view.write().unwrap_or_else(PoisonError::into_inner);
+        view.manifest = manifest;
+        view.lease = following.lease().cloned();
+        view.signers = signers;
     }
 
     pub(super) fn report(

@@ -265,6 +265,41 @@ async fn a_key_that_no_manifest_took_is_destroyed_in_the_end() {
     replica.issuer.issue(&claims()).unwrap();
 }
 
+/// A key that no manifest took is not forgotten because the device fails just then.
+#[tokio::test]
+async fn a_key_that_could_not_be_destroyed_is_tried_again() {
+    let (store, memory, clock) = (Store::memory(), Memory::default(), Hands::at_start());
+    let replicas = [0, 1].map(|_| Replica::new(&store, &memory, policy(), &clock));
+    let [first, second] = &replicas;
+    // So that its key goes on waiting for its turn.
+    for replica in &replicas {
+        *replica.eye.is_blind.lock().unwrap() = true;
+    }
+    first.keeper.initialize(clock.now()).await.unwrap();
+    let (keeper, now, device) = (first.keeper.clone(), clock.now(), memory.clone());
+    // The first replica is faster, and the device is lost right after that.
+    memory.on_made(move || {
+        let keeper = keeper.clone();
+        let step = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread();
+            let runtime = { runtime }.enable_all().build().unwrap();
+            runtime.block_on(keeper.step(now)).unwrap()
+        });
+        step.join().unwrap();
+        device.fail(Some("the device is on fire"));
+    });
+    let report = second.keeper.step(clock.now()).await.unwrap();
+    assert!(!report.troubles.is_empty());
+    assert_eq!(memory.kids().len(), 2);
+    memory.fail(None);
+    second.keeper.step(clock.now()).await.unwrap();
+    let manifest = second.keeper.manifest().unwrap();
+    let [key] = manifest.keys() else {
+        panic!("{:?}", manifest.keys());
+    };
+    assert_eq!(memory.kids(), [key.kid()]);
+}
+
 #[tokio::test]
 async fn a_key_that_nobody_can_fetch_is_never_put_to_use() {
     let (store, memory, clock) = (Store::memory(), Memory::default(), Hands::at_start());

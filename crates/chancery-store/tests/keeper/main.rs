@@ -4,6 +4,7 @@
 
 mod faults;
 mod guide;
+mod interruptions;
 mod late;
 mod life;
 mod operator;

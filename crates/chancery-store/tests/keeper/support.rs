@@ -106,9 +106,12 @@ impl KeyBackend for Memory {
         let signer = Arc::new(signer);
         let kid = signer.jwk().kid().to_owned();
         self.0.made.fetch_add(1, Ordering::SeqCst);
-        let mut keys = self.0.keys.lock().unwrap();
-        keys.insert(kid.clone(), Arc::clone(&signer));
-        if let Some(hook) = self.0.on_made.lock().unwrap().take() {
+        let keys = &self.0.keys;
+        keys.lock()
+            .unwrap()
+            .insert(kid.clone(), Arc::clone(&signer));
+        let hook = self.0.on_made.lock().unwrap().take();
+        if let Some(hook) = hook {
             hook();
         }
         Ok(CreatedKey {
