@@ -42,7 +42,7 @@ pub struct SessionTags {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Tag {
     key: String,
-    /// The key in lower case.
+    /// The key without its case.
     folded: String,
     value: String,
     is_transitive: bool,
@@ -186,7 +186,7 @@ impl SessionTags {
         if let Some((position, _)) = value.char_indices().find(|(_, found)| !is_allowed(*found)) {
             return Err(SessionTagsError::ValueCharacter { key, position });
         }
-        let folded = key.to_lowercase();
+        let folded = folded(&key);
         if self.tags.iter().any(|tag| tag.folded == folded) {
             return Err(SessionTagsError::Twice { key });
         }
@@ -230,6 +230,12 @@ impl Serialize for SessionTags {
         }
         claim.end()
     }
+}
+
+/// A key without its case. Readers fold letters outside ASCII in more than one way, so that more are
+/// the same here than are for any of them.
+pub(super) fn folded(key: &str) -> String {
+    key.to_uppercase().to_lowercase()
 }
 
 fn check_key(key: &str) -> Result<(), SessionTagsError> {

@@ -48,6 +48,26 @@ fn the_claim_is_the_one_that_aws_documents() {
     );
 }
 
+/// Readers that take no account of case differ on these: U+017F is an S where both are made capital
+/// letters, U+0131 an I.
+#[test]
+fn a_key_is_there_already_whatever_its_case() {
+    for (one, other) in [
+        ("space", "SPACE"),
+        ("space", "\u{17f}pace"),
+        ("organizationId", "organ\u{131}zationId"),
+        ("straße", "STRASSE"),
+        ("k", "\u{212a}"),
+    ] {
+        for (one, other) in [(one, other), (other, one)] {
+            let twice = tag(one, "1").unwrap().with_tag(other, "2");
+            let key = other.to_owned();
+            assert_eq!(twice, Err(SessionTagsError::Twice { key }));
+        }
+    }
+    assert!(tag("space", "1").unwrap().with_tag("späce", "2").is_ok());
+}
+
 #[test]
 fn lengths_are_counted_in_characters() {
     assert!(tag(&"ä".repeat(128), &"ß".repeat(256)).is_ok());

@@ -87,6 +87,51 @@ fn the_keys_of_a_request_are_those_of_the_token() {
             json!({"amr": ["mfa"]}),
             None,
         ),
+        // A text where a list belongs.
+        (
+            "ForAnyValue:StringEquals",
+            key("amr"),
+            json!("mfa"),
+            json!({"amr": "mfa"}),
+            None,
+        ),
+        // Whether AWS takes no account of the case of these letters is not known.
+        (
+            "StringEquals",
+            "aws:RequestTag/space".to_owned(),
+            json!("1"),
+            json!({TAGS: {"principal_tags": {"\u{17f}pace": ["1"]}}}),
+            None,
+        ),
+        (
+            "StringEquals",
+            "aws:RequestTag/\u{17f}pace".to_owned(),
+            json!("1"),
+            json!({TAGS: {"principal_tags": {"Space": ["1"]}}}),
+            None,
+        ),
+        (
+            "StringEquals",
+            "aws:RequestTag/sp\u{e4}ce".to_owned(),
+            json!("1"),
+            json!({TAGS: {"principal_tags": {"space": ["1"]}}}),
+            Some(false),
+        ),
+        // A variable that stands for a long text.
+        (
+            "StringEquals",
+            key("sub"),
+            json!(format!("${{{}}}", key("email"))),
+            json!({"email": "x".repeat(257)}),
+            None,
+        ),
+        (
+            "StringEquals",
+            key("sub"),
+            json!(format!("${{{}}}", key("email"))),
+            json!({"email": "ß".repeat(256)}),
+            Some(false),
+        ),
         (
             "StringEquals",
             key("repository"),
@@ -249,7 +294,7 @@ fn the_keys_of_a_request_are_those_of_the_token() {
             Outcome::Allowed(_) => Some(true),
             Outcome::Denied(_) => Some(false),
             Outcome::Indeterminate(Doubt::Policy {
-                reason: Reason::KeyNotKnown | Reason::MultivaluedKey,
+                reason: Reason::KeyNotKnown | Reason::MultivaluedKey | Reason::VariableValue,
                 ..
             }) => None,
             other => panic!("{other:?}"),

@@ -24,8 +24,8 @@ pub enum Reason {
     MalformedVariable,
     /// A negated operator compares with a variable that has no value.
     UnresolvedVariable,
-    /// A variable stands for an empty value, for several values, or for one with `*` or `?` where
-    /// those have a meaning.
+    /// A variable stands for an empty value, for several values, for one of more than 256 characters,
+    /// or for one with `*` or `?` where those have a meaning.
     VariableValue,
     /// Two texts differ in the case of letters outside ASCII only.
     CaseOutsideAscii,
@@ -53,7 +53,7 @@ impl fmt::Display for Reason {
                 "a negated operator compares with a policy variable that has no value"
             }
             Self::VariableValue => {
-                "a policy variable stands for an empty value, for several, or for one with a wildcard"
+                "a policy variable stands for an empty value, for several, for a very long one, or for one with a wildcard"
             }
             Self::CaseOutsideAscii => "letters outside ASCII differ in case only",
             Self::EmptyKey => "a key that is there and empty, or Null of a set",

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::aws::session_tags::folded;
+
 /// The keys of a request, with which conditions are compared. Case makes no difference in their
 /// names.
 #[derive(Clone, Debug, Default)]
@@ -73,7 +75,8 @@ impl<'a> Context<'a> {
         self
     }
 
-    /// What stands under a name. A key that is not listed is absent.
+    /// What stands under a name. A key that is not listed is absent; of one whose name differs in the
+    /// case of letters outside ASCII it is not known whether it is the same.
     #[must_use]
     pub fn key(&self, name: &str) -> &Key<'a> {
         let found = self
@@ -84,6 +87,7 @@ impl<'a> Context<'a> {
         match found {
             Some((_, key)) => key,
             None if self.is_partial && self.may_have(name) => &Key::Unknown,
+            None if self.has_in_other_case(name) => &Key::Unknown,
             None => &Key::Absent,
         }
     }
@@ -115,6 +119,14 @@ impl<'a> Context<'a> {
             .rsplit_once(':')
             .is_some_and(|(prefix, _)| prefix.contains(['.', '/']));
         !is_of_provider && !is_one_of(name, &["sts:SourceIdentity"])
+    }
+
+    fn has_in_other_case(&self, name: &str) -> bool {
+        let is_ascii = name.is_ascii();
+        self.entries.iter().any(|(entry, key)| {
+            let may_differ = !is_ascii || !entry.is_ascii();
+            may_differ && *key != Key::Absent && folded(entry) == folded(name)
+        })
     }
 
     pub(crate) fn insert(&mut self, name: impl Into<Cow<'a, str>>, key: Key<'a>) {

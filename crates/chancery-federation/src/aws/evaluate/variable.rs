@@ -4,6 +4,10 @@ use super::condition::Reason;
 use super::context::{Context, Key};
 use super::pattern::Token;
 
+/// The longest value that a variable stands for, in characters: that of a session tag, and no subject
+/// is longer. Without a limit a short policy could become a pattern that takes a minute to match.
+const LONGEST_VALUE: usize = 256;
+
 /// What becomes of a value of the policy once its variables are replaced.
 pub(super) enum Expanded {
     Tokens(Vec<Token>),
@@ -46,7 +50,8 @@ pub(super) fn expand(text: &str, special: &[char], context: &Context<'_>) -> Exp
                     (Key::Many(_), _) => return Expanded::Unknown(Reason::VariableValue),
                     (Key::Unknown, _) => return Expanded::Unknown(Reason::KeyNotKnown),
                 };
-                if value.is_empty() || value.contains(special) {
+                let is_long = value.chars().nth(LONGEST_VALUE).is_some();
+                if value.is_empty() || is_long || value.contains(special) {
                     return Expanded::Unknown(Reason::VariableValue);
                 }
                 value

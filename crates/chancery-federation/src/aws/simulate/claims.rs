@@ -94,8 +94,10 @@ impl<'c> WebIdentity<'c> {
             original_audience,
             email: string_key(claims.get("email")),
             methods: match claims.get("amr") {
+                None => Key::Absent,
                 Some(Value::Array(methods)) => strings(methods).map_or(Key::Unknown, Key::Many),
-                other => string_key(other),
+                // OpenID Connect knows no other shape of it (Core §2).
+                Some(_) => Key::Unknown,
             },
             tags,
             has_flat_tags,
