@@ -375,7 +375,17 @@ impl Lint<'_> {
 /// address or a session tag with something that not everybody has.
 pub(super) fn identifies(condition: &Condition) -> bool {
     let operator = condition.operator;
-    let is_positive = !operator.comparison.is_negated() && operator.comparison != Comparison::Null;
+    // Of numbers and moments nearly all are greater or later.
+    let is_sameness = matches!(
+        operator.comparison,
+        Comparison::StringEquals
+            | Comparison::StringEqualsIgnoreCase
+            | Comparison::StringLike
+            | Comparison::ArnEquals
+            | Comparison::ArnLike
+            | Comparison::NumericEquals
+            | Comparison::BinaryEquals
+    );
     let is_loose = operator.if_exists || operator.set == Some(SetOperator::ForAllValues);
     let is_key = is_claim(condition, &["sub", "email"])
         || condition
@@ -384,10 +394,11 @@ pub(super) fn identifies(condition: &Condition) -> bool {
             .starts_with("aws:requesttag/");
     let says_nothing = |value: &String| {
         let has_wildcards = operator.comparison.has_wildcards();
-        has_wildcards && is_all_wildcards(&without_escapes(value))
+        value.is_empty()
+            || has_wildcards && is_all_wildcards(&without_escapes(value))
             || is_own_variable(&condition.key, value, has_wildcards)
     };
-    is_positive && !is_loose && is_key && !condition.values.iter().any(says_nothing)
+    is_sameness && !is_loose && is_key && !condition.values.iter().any(says_nothing)
 }
 
 /// Whether the condition is on one of these claims, of any provider.
@@ -405,8 +416,11 @@ fn is_of_aws(key: &str) -> bool {
     })
 }
 
+/// Whether a pattern is nothing but wildcards, with or without separators between them.
 fn is_all_wildcards(text: &str) -> bool {
-    text.chars().all(|character| matches!(character, '*' | '?'))
+    let is_wildcard = |character| matches!(character, '*' | '?');
+    let mut others = text.chars().filter(|character| !is_wildcard(*character));
+    others.all(is_separator) && (text.is_empty() || text.contains(is_wildcard))
 }
 
 /// Whether a value is the policy variable of the key with which it is compared, so that every value

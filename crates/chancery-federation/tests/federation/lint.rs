@@ -329,6 +329,23 @@ fn wildcards_are_weighed() {
         ("StringLike", "a-*-b:7", Some((Warning, "a-*-b:7"))),
         ("StringLike", "a-*:b*", Some((Error, "a-*:b*"))),
         ("StringLike", "a*-b:7", Some((Error, "a*-b:7"))),
+        ("StringLike", "*:*", Some((Error, "no condition on who"))),
+        ("StringLike", "?*/*", Some((Error, "no condition on who"))),
+        ("StringLike", "::*", Some((Error, "no condition on who"))),
+        ("StringEquals", "", Some((Error, "no condition on who"))),
+        // Nearly everything comes later or is greater.
+        (
+            "NumericGreaterThan",
+            "0",
+            Some((Error, "no condition on who")),
+        ),
+        (
+            "DateLessThan",
+            "2100-01-01",
+            Some((Error, "no condition on who")),
+        ),
+        ("Bool", "true", Some((Error, "no condition on who"))),
+        ("NumericEquals", "7", None),
     ] {
         let findings = lint(&plain(json!({operator: {key("sub"): subject}})));
         let found: Vec<_> = findings.iter().map(|found| found.severity).collect();
