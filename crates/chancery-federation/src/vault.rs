@@ -138,10 +138,11 @@ impl Role {
     /// [`RoleError`] when the issuer is shared and nothing tells its customers apart, or when a
     /// value would be read as a pattern.
     pub fn role_json(&self, sharing: Sharing) -> Result<String, RoleError> {
-        // Every customer's token may have the same of these.
+        // Every customer's token may have the same of these. Behind a slash Vault reads a JSON pointer.
         let is_common = |claim: &str| {
+            let mut segments = claim.strip_prefix('/').unwrap_or(claim).split('/');
             matches!(
-                claim,
+                segments.next().unwrap_or_default(),
                 "aud" | "iss" | "azp" | "exp" | "iat" | "nbf" | "jti" | "auth_time"
             )
         };

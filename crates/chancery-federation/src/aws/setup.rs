@@ -124,6 +124,9 @@ pub enum SetupError {
     /// An audience or a tag has a character from U+0300 on, which Terraform may normalize into
     /// another.
     Normalization,
+    /// A condition key of a policy is `Ref` or begins with `Fn::`, which CloudFormation reads as a
+    /// function.
+    Function,
     /// A value holds `{{resolve:`, which CloudFormation reads as a dynamic reference.
     DynamicReference,
     /// IAM would refuse a tag.
@@ -142,6 +145,9 @@ impl fmt::Display for SetupError {
             }
             Self::Normalization => f.write_str(
                 "Terraform normalizes strings, and may change the characters from U+0300 on; use others in audiences and tags, or the AWS CLI",
+            ),
+            Self::Function => f.write_str(
+                "CloudFormation would read a condition key that is Ref, or begins with Fn::, as a function; use Terraform or the AWS CLI",
             ),
             Self::DynamicReference => f.write_str(
                 "CloudFormation would read {{resolve: in a value as a dynamic reference; use Terraform or the AWS CLI",

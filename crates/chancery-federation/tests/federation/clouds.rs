@@ -262,7 +262,20 @@ fn vault_roles_are_bound() {
         role().with_subject("").role_json(ManyCustomers),
         Err(RoleError::Empty)
     );
-    for claim in ["aud", "iss", "azp", "exp", "iat", "nbf", "jti", "auth_time"] {
+    // Behind a slash Vault reads a pointer into the claims.
+    for claim in [
+        "aud",
+        "iss",
+        "azp",
+        "exp",
+        "iat",
+        "nbf",
+        "jti",
+        "auth_time",
+        "/aud",
+        "/iss",
+        "/aud/0",
+    ] {
         assert_eq!(
             role().with_claim(claim, "x").role_json(ManyCustomers),
             Err(RoleError::NobodyIdentified),
@@ -462,5 +475,30 @@ fn a_part_of_a_subject_tells_nobody_apart() {
             minio.policy_json(ManyCustomers),
             Err(OpenIdProviderError::NobodyIdentified)
         );
+    }
+}
+
+/// An object with one such member is a function, in a trust policy too (CloudFormation User Guide,
+/// "Intrinsic function reference").
+#[test]
+fn cloudformation_gets_no_function() {
+    let provider = || aws::Provider::new("123456789012", url(), ["x"]).unwrap();
+    let setup = |key: &str| {
+        let policy = json!({"Version": "2012-10-17", "Statement": [{
+            "Effect": "Allow",
+            "Principal": {"Federated": provider().arn()},
+            "Action": "sts:AssumeRoleWithWebIdentity",
+            "Condition": {"StringEquals": {key: "${AWS::AccountId}"}},
+        }]});
+        let policy = policy.to_string().parse().unwrap();
+        aws::Setup::new(provider()).with_role("r", policy).unwrap()
+    };
+    for key in ["Ref", "Fn::Sub", "Fn::GetAtt"] {
+        let refused = setup(key).cloudformation().unwrap_err();
+        assert_eq!(refused, aws::SetupError::Function);
+        assert!(setup(key).terraform().is_ok());
+    }
+    for key in ["Reference", "id.example.com:Fn::Sub"] {
+        assert!(setup(key).cloudformation().is_ok());
     }
 }

@@ -8,6 +8,7 @@ impl Setup {
     /// `Role0` and so on. A role that has a name needs the capability `CAPABILITY_NAMED_IAM`.
     ///
     /// # Errors
+    /// [`SetupError::Function`] when a condition key of a policy would be read as a function, and
     /// [`SetupError::DynamicReference`] when a value holds `{{resolve:`, for which CloudFormation has
     /// no escape (CloudFormation User Guide, "Get values stored in other services using dynamic
     /// references").
@@ -29,6 +30,11 @@ impl Setup {
         ]);
         let mut resources = vec![("Issuer".to_owned(), issuer)];
         for (index, role) in self.roles.iter().enumerate() {
+            let statements = role.policy.statements.iter();
+            let mut conditions = statements.flat_map(|statement| &statement.conditions);
+            if conditions.any(|condition| is_function(&condition.key)) {
+                return Err(SetupError::Function);
+            }
             let mut properties = vec![
                 ("RoleName", Tree::text(&role.name)),
                 ("AssumeRolePolicyDocument", role.policy.to_tree()),
@@ -58,4 +64,10 @@ impl Setup {
         }
         Ok(json)
     }
+}
+
+/// Whether an object that has only this member is a function (CloudFormation User Guide, "Intrinsic
+/// function reference").
+fn is_function(key: &str) -> bool {
+    key == "Ref" || key.starts_with("Fn::")
 }
