@@ -118,6 +118,13 @@ impl Keeper {
     async fn read(&self, following: &mut Following, present: Present) -> Result<(), KeeperError> {
         let store = &self.0.store;
         let read_at = present.now();
+        if let Some(current) = &following.current {
+            // Neither the lease nor a change may go by such a clock.
+            let (now, seen) = (read_at, current.read_at);
+            if now < seen.saturating_sub(current.manifest.times().clock_errors()) {
+                return Err(KeeperError::ClockWentBack { now, seen });
+            }
+        }
         let object = match &following.current {
             Some(current) => store.read_if_changed(MANIFEST, &current.version).await?,
             None => match store.read(MANIFEST).await? {

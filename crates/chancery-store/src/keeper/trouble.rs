@@ -3,8 +3,8 @@
 use std::error::Error;
 use std::fmt;
 
-use chancery_core::KeySetError;
 use chancery_core::rotation::{BackendError, ManifestError};
+use chancery_core::{KeySetError, UnixTime};
 
 use crate::error::StoreError;
 use crate::keeper::probe::ProbeError;
@@ -33,6 +33,14 @@ pub enum KeeperError {
         /// The revision that this replica has seen.
         seen: u64,
     },
+    /// The clock went back further than two clocks may differ, since the manifest was last read. Set
+    /// it right.
+    ClockWentBack {
+        /// The present by the clock.
+        now: UnixTime,
+        /// When the manifest was last read.
+        seen: UnixTime,
+    },
     /// The manifest's keys make no key set.
     Keys(KeySetError),
     /// Other replicas changed the manifest again and again, each time before this one could.
@@ -54,6 +62,12 @@ impl fmt::Display for KeeperError {
                 "the store has revision {found} of the manifest, and revision {seen} was there \
                  before; restore the newer one"
             ),
+            Self::ClockWentBack { now, seen } => write!(
+                f,
+                "the clock says {}, and has said {} before; set it right",
+                now.to_rfc3339(),
+                seen.to_rfc3339()
+            ),
             Self::Keys(error) => write!(f, "the manifest's keys make no key set: {error}"),
             Self::Contended => {
                 f.write_str("other replicas changed the manifest each time this one was about to")
@@ -68,7 +82,10 @@ impl Error for KeeperError {
             Self::Store(error) => error.source(),
             Self::Manifest(error) => error.source(),
             Self::Keys(error) => error.source(),
-            Self::NoManifest { .. } | Self::WentBack { .. } | Self::Contended => None,
+            Self::NoManifest { .. }
+            | Self::WentBack { .. }
+            | Self::ClockWentBack { .. }
+            | Self::Contended => None,
         }
     }
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 use chancery_core::Algorithm;
 use chancery_core::Clock as _;
 use chancery_core::rotation::{Lane, Manifest, RotationPolicy};
-use chancery_store::{Store, Trouble};
+use chancery_store::{KeeperError, Store, Trouble};
 
-use crate::support::{Hands, Memory, Replica, times};
+use crate::support::{Hands, Memory, Replica, policy, times};
 
 /// A keeper that cannot get at the lock gives up after ε. What it has given up must not come into
 /// force when the lock is free again.
@@ -44,4 +44,27 @@ async fn a_change_that_was_given_up_is_not_made_later() {
     let manifest = store.read("manifest.json").await.unwrap().unwrap();
     let manifest = Manifest::from_json(manifest.bytes()).unwrap();
     assert_eq!(manifest.revision(), 1);
+}
+
+/// What it would change would be in force sooner than others expect.
+#[tokio::test]
+async fn a_keeper_whose_clock_went_back_does_nothing() {
+    let (store, memory, clock) = (Store::memory(), Memory::default(), Hands::at_start());
+    let replica = Replica::new(&store, &memory, policy(), &clock);
+    replica.keeper.initialize(clock.now()).await.unwrap();
+    replica.keeper.step(clock.now()).await.unwrap();
+    // Long after the last change.
+    clock.turn(1000);
+    let now = clock.now();
+    replica.keeper.step(now).await.unwrap();
+    clock.set(now.saturating_sub(times().clock_errors() + Duration::from_secs(1)));
+    let went_back = replica.keeper.step(clock.now()).await.unwrap_err();
+    assert!(
+        matches!(went_back, KeeperError::ClockWentBack { seen, .. } if seen == now),
+        "{went_back:?}"
+    );
+    assert!(!replica.keeper.is_ready(clock.now()));
+    clock.set(now.saturating_sub(times().clock_errors()));
+    replica.keeper.step(clock.now()).await.unwrap();
+    assert!(replica.keeper.is_ready(clock.now()));
 }
