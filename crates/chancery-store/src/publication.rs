@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use chancery_core::rotation::{KeyState, Manifest};
 use chancery_core::{Document, DocumentError, Issuer, JwkError, JwkSet, UnixTime};
+use tokio::time::error::Elapsed;
 
 use crate::content::{Content, Object};
 use crate::error::StoreError;
@@ -20,6 +21,8 @@ use crate::store::Store;
 pub struct Publication {
     store: Store,
     issuers: Vec<Published>,
+    /// The issuer whose turn it is.
+    turn: usize,
 }
 
 #[derive(Debug)]
@@ -45,28 +48,36 @@ impl Publication {
             .into_iter()
             .map(|issuer| Published { issuer, last: None })
             .collect();
-        Self { store, issuers }
-    }
-
-    /// Finds out what there is to publish. The manifest must be read once more before it is: only
-    /// one that was current after this cannot be older than the documents it replaces.
-    pub(crate) async fn drafts(&self) -> (Vec<Draft>, Vec<PublishError>) {
-        let mut drafts = Vec::new();
-        let mut errors = Vec::new();
-        for (index, published) in self.issuers.iter().enumerate() {
-            match self.draft(index, published).await {
-                Ok(draft) => drafts.extend(draft),
-                Err(error) => errors.push(error),
-            }
+        Self {
+            store,
+            issuers,
+            turn: 0,
         }
-        (drafts, errors)
     }
 
-    async fn draft(
-        &self,
-        index: usize,
-        published: &Published,
-    ) -> Result<Option<Draft>, PublishError> {
+    pub(crate) fn issuers(&self) -> usize {
+        self.issuers.len()
+    }
+
+    /// The issuer whose turn it is. One that failed has to wait until all others had theirs.
+    pub(crate) fn turn(&mut self) -> usize {
+        let turn = self.turn;
+        self.turn = (turn + 1) % self.issuers.len().max(1);
+        turn
+    }
+
+    /// Whether each JWKS lies in the store as it is served.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.issuers.iter().all(|published| {
+            let last = published.last.as_ref().map(|[jwks, _]| jwks);
+            last.is_some() && last == published.issuer.jwks().ok().as_ref()
+        })
+    }
+
+    /// Finds out what there is to publish of an issuer. The manifest must be read once more before
+    /// it is: only one that was current after this cannot be older than the documents it replaces.
+    pub(crate) async fn draft(&self, index: usize) -> Result<Option<Draft>, PublishError> {
+        let published = &self.issuers[index];
         let issuer = &published.issuer;
         let documents = [issuer.jwks()?, issuer.discovery()?];
         if published.last.as_ref() == Some(&documents) {
@@ -93,7 +104,8 @@ impl Publication {
     ) -> Result<Vec<String>, PublishError> {
         let [jwks, _] = &draft.documents;
         if let [Some(found), _] = &draft.found {
-            drops_nothing_early(found, jwks, manifest, now)?;
+            let object = || format!("{}{}", self.store, path(jwks));
+            drops_nothing_early(&object, found, jwks, manifest, now)?;
         }
         let mut written = Vec::new();
         for (document, found) in draft.documents.iter().zip(&draft.found) {
@@ -104,6 +116,11 @@ impl Publication {
         }
         self.issuers[draft.index].last = Some(draft.documents);
         Ok(written)
+    }
+
+    /// There was no time left in this step.
+    pub(crate) fn timed_out(&self, source: Elapsed) -> PublishError {
+        PublishError::Store(self.store.unavailable(source))
     }
 
     async fn write(&self, document: &Document, found: Option<&Object>) -> Result<(), PublishError> {
@@ -137,13 +154,18 @@ fn is(object: &Object, document: &Document) -> bool {
 
 /// Every key that is published stays so until the manifest has retired or revoked it.
 fn drops_nothing_early(
+    object: &dyn Fn() -> String,
     found: &Object,
     jwks: &Document,
     manifest: &Manifest,
     now: UnixTime,
 ) -> Result<(), PublishError> {
-    let kept = kids(jwks.bytes())?;
-    for kid in kids(found.bytes())? {
+    let no_jwks = |error| PublishError::NoJwks {
+        object: object(),
+        error,
+    };
+    let kept = kids(jwks.bytes()).map_err(no_jwks)?;
+    for kid in kids(found.bytes()).map_err(no_jwks)? {
         if kept.contains(&kid) {
             continue;
         }
@@ -153,17 +175,21 @@ fn drops_nothing_early(
             Some(KeyState::Retired | KeyState::Destroyed | KeyState::Revoked)
         );
         if !is_over {
-            return Err(PublishError::WouldDrop { kid, state });
+            return Err(PublishError::WouldDrop {
+                object: object(),
+                kid,
+                state,
+            });
         }
     }
     Ok(())
 }
 
-fn kids(jwks: &[u8]) -> Result<Vec<String>, PublishError> {
-    let jwks = JwkSet::from_json(jwks).map_err(PublishError::NoJwks)?;
+fn kids(jwks: &[u8]) -> Result<Vec<String>, JwkError> {
+    let jwks = JwkSet::from_json(jwks)?;
     // What cannot be read as a key cannot be told from one that is still in use.
     if let Some((_, error)) = jwks.ignored().first() {
-        return Err(PublishError::NoJwks(error.clone()));
+        return Err(error.clone());
     }
     Ok(jwks.keys().iter().map(|key| key.kid().to_owned()).collect())
 }
@@ -177,9 +203,16 @@ pub enum PublishError {
     /// The store did not take it, or somebody else published meanwhile.
     Store(StoreError),
     /// What lies in the place of the JWKS is none, and stays.
-    NoJwks(JwkError),
+    NoJwks {
+        /// Where it is.
+        object: String,
+        /// What is wrong with it.
+        error: JwkError,
+    },
     /// The published JWKS has a key that must stay, and that the new one lacks.
     WouldDrop {
+        /// Where the JWKS is.
+        object: String,
         /// The key.
         kid: String,
         /// Its state; none when the manifest does not know it.
@@ -197,22 +230,27 @@ impl fmt::Display for PublishError {
         match self {
             Self::Document(error) => write!(f, "nothing is published: {error}"),
             Self::Store(error) => write!(f, "a document was not published: {error}"),
-            Self::NoJwks(error) => write!(
+            Self::NoJwks { object, error } => write!(
                 f,
-                "what lies where the JWKS is to be published is none, and stays: {error}"
+                "what lies where the JWKS is to be published is none, and stays: {object}: {error}"
             ),
             Self::WouldDrop {
+                object,
                 kid,
                 state: Some(state),
             } => write!(
                 f,
                 "the published JWKS has key {kid}, which is {state} and must stay; does the issuer \
-                 leave out its algorithm?"
+                 leave out its algorithm? {object}"
             ),
-            Self::WouldDrop { kid, state: None } => write!(
+            Self::WouldDrop {
+                object,
+                kid,
+                state: None,
+            } => write!(
                 f,
-                "the published JWKS has key {kid}, which the manifest does not know; move that \
-                 file away once no token of that key is alive"
+                "the published JWKS has key {kid}, which the manifest does not know; move {object} \
+                 away once no token of that key is alive"
             ),
             Self::NotReadBack { object } => write!(
                 f,
@@ -227,7 +265,7 @@ impl Error for PublishError {
         match self {
             Self::Document(error) => error.source(),
             Self::Store(error) => error.source(),
-            Self::NoJwks(error) => error.source(),
+            Self::NoJwks { error, .. } => error.source(),
             Self::WouldDrop { .. } | Self::NotReadBack { .. } => None,
         }
     }

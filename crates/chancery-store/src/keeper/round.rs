@@ -16,6 +16,7 @@ use crate::keeper::jobs::{Done, Outcome, Task};
 use crate::keeper::probe::ProbeError;
 use crate::keeper::step::{MOST_TRIES, Present};
 use crate::keeper::trouble::{KeeperError, Trouble};
+use crate::publication::Publication;
 
 /// How long a probe may take, and no longer than half the lease.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(12);
@@ -145,7 +146,7 @@ impl Keeper {
                 given_up.task(task.clone(), BackendError::new("it is still at it"));
             }
         }
-        if !unseen.is_empty() && !given_up.probe {
+        if !unseen.is_empty() && !given_up.probe && self.has_published().await {
             self.probe(following, given_up, &unseen, present).await;
         }
         following.revision() != revision
@@ -334,6 +335,13 @@ impl Keeper {
                 Err(error) => return given_up.change(error),
             }
         }
+    }
+
+    /// Whether all that is published here lies there as it is served. The probe looks at one
+    /// issuer, and a key signs for all of them; what holds them up is told where they are published.
+    async fn has_published(&self) -> bool {
+        let publications = self.0.publications.lock().await;
+        publications.iter().all(Publication::is_complete)
     }
 
     /// Looks for announced keys through the issuer's public URL.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chancery_core::UnixTime;
 use chancery_core::rotation::{Change, Manifest, ManifestError};
-use tokio::time::Instant;
+use tokio::time::{self, Instant};
 
 use crate::content::{Content, Version};
 use crate::error::StoreError;
@@ -15,12 +15,16 @@ use crate::keeper::round::GivenUp;
 use crate::keeper::trouble::{KeeperError, Trouble};
 use crate::keeper::view::Report;
 use crate::keeper::{Keeper, MANIFEST};
+use crate::publication::{Publication, PublishError};
 
 /// How often a step looks for something to do before it leaves the rest to the next one.
 const MOST_ROUNDS: usize = 16;
 
 /// How often a change is made anew because others were faster.
 pub(super) const MOST_TRIES: usize = 8;
+
+/// How long a step publishes, and no longer than a quarter of the lease.
+const PUBLISHING: Duration = Duration::from_secs(10);
 
 /// The time, while a step takes some.
 #[derive(Clone, Copy)]
@@ -83,12 +87,17 @@ impl Keeper {
             }
         }
         let mut troubles = given_up.troubles;
-        self.publish_documents(following, present, &mut troubles)
+        let has_published = self
+            .publish_documents(following, present, &mut troubles)
             .await?;
         for trouble in &troubles {
             self.tell(&Event::Failed(trouble));
         }
-        self.report(following, present, troubles)
+        let mut report = self.report(following, present, troubles)?;
+        if !has_published {
+            report.next = Some(present.now());
+        }
+        Ok(report)
     }
 
     /// Makes a change that somebody asked for, on the manifest as it is in the store now.
@@ -234,42 +243,65 @@ impl Keeper {
         Ok(())
     }
 
+    /// Publishes what has changed, for as long as there is time, and tells whether that was all.
     async fn publish_documents(
         &self,
         following: &mut Following,
         present: Present,
         troubles: &mut Vec<Trouble>,
-    ) -> Result<(), KeeperError> {
+    ) -> Result<bool, KeeperError> {
+        let until = Instant::now() + PUBLISHING.min(following.lease_len() / 4);
         let mut publications = self.0.publications.lock().await;
         for publication in publications.iter_mut() {
-            let (drafts, errors) = publication.drafts().await;
-            troubles.extend(errors.into_iter().map(Trouble::Publish));
-            if drafts.is_empty() {
-                continue;
-            }
-            // What lies in the store may be of a newer manifest than the one followed so far. If so,
-            // the next step publishes.
-            let before = following.revision();
-            self.read(following, present).await?;
-            if following.revision() != before {
-                return self.follow(following);
-            }
-            let Some(current) = &following.current else {
-                return Ok(());
-            };
-            for draft in drafts {
-                let published = publication.publish(draft, &current.manifest, present.now());
-                match published.await {
-                    Ok(paths) => {
+            for _ in 0..publication.issuers() {
+                let index = publication.turn();
+                let publishing = self.publish_issuer(following, present, publication, index);
+                match time::timeout_at(until, publishing).await {
+                    Ok(Ok(Ok(paths))) => {
                         for path in &paths {
                             self.tell(&Event::Published { path });
                         }
                     }
-                    Err(error) => troubles.push(Trouble::Publish(error)),
+                    Ok(Ok(Err(error))) => troubles.push(Trouble::Publish(error)),
+                    Ok(Err(error)) => return Err(error),
+                    Err(elapsed) => {
+                        troubles.push(Trouble::Publish(publication.timed_out(elapsed)));
+                        // The others go first next time.
+                        publications.rotate_left(1);
+                        return Ok(false);
+                    }
                 }
             }
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// Publishes the documents of an issuer, where they have changed. Hands back the paths that were
+    /// written.
+    async fn publish_issuer(
+        &self,
+        following: &mut Following,
+        present: Present,
+        publication: &mut Publication,
+        index: usize,
+    ) -> Result<Result<Vec<String>, PublishError>, KeeperError> {
+        let draft = match publication.draft(index).await {
+            Ok(Some(draft)) => draft,
+            Ok(None) => return Ok(Ok(Vec::new())),
+            Err(error) => return Ok(Err(error)),
+        };
+        // What lies in the store may be of a newer manifest than the one followed so far. If so,
+        // the next step publishes. It also keeps the lease while there is much to publish.
+        let before = following.revision();
+        self.read(following, present).await?;
+        self.follow(following)?;
+        match &following.current {
+            Some(Current { manifest, .. }) if manifest.revision() == before => {
+                let published = publication.publish(draft, manifest, present.now());
+                Ok(published.await)
+            }
+            _ => Ok(Ok(Vec::new())),
+        }
     }
 
     pub(super) fn no_manifest(&self) -> KeeperError {

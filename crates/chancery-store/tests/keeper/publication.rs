@@ -1,6 +1,8 @@
 //! Documents for static hosting.
 
+use std::net::TcpListener;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use chancery_core::{Algorithm, Clock, Document, Issuer, IssuerUrl, Jwk, JwkSet};
 use chancery_software::{Engine, SoftwareSigner};
@@ -161,4 +163,95 @@ async fn a_replica_that_was_asleep_publishes_nothing_old() {
     asleep.keeper.step(clock.now()).await.unwrap();
     assert_eq!(kids(&site).await, newer);
     assert_eq!(asleep.issuer.jwks().unwrap(), awake.issuer.jwks().unwrap());
+}
+
+/// A site that answers nothing must not cost the lease, however many issuers it is to serve.
+#[cfg(feature = "aws")]
+#[tokio::test]
+async fn a_site_that_hangs_holds_up_a_step_by_a_quarter_of_the_lease() {
+    let (store, memory, clock) = (Store::memory(), Memory::default(), Hands::at_start());
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", silent.local_addr().unwrap());
+    let options = [
+        ("aws_access_key_id", "anybody"),
+        ("aws_secret_access_key", "anything"),
+        ("aws_endpoint", &*endpoint),
+        ("aws_allow_http", "true"),
+        ("timeout", "1 second"),
+    ];
+    let site = Store::open("s3://site", options).unwrap();
+    let mut policy = policy().nobody_has_fetched();
+    policy.times = policy.times.with_lease(Duration::from_secs(16));
+    let replica = Replica::new(&store, &memory, policy, &clock);
+    let tenants = (0..8).map(|tenant| {
+        let url = format!("https://id.example.com/{tenant}");
+        Arc::new(replica.issuer.tenant(IssuerUrl::parse(&url).unwrap()))
+    });
+    replica
+        .keeper
+        .publish(Publication::new(site, tenants))
+        .await;
+    replica.keeper.initialize(clock.now()).await.unwrap();
+    let start = Instant::now();
+    let report = replica.keeper.step(clock.now()).await.unwrap();
+    let taken = start.elapsed();
+    assert!(taken < Duration::from_secs(6), "{taken:?}");
+    assert!(matches!(
+        report.troubles.as_slice(),
+        [.., Trouble::Publish(_)]
+    ));
+    let next = report.next.unwrap().as_secs() - clock.now().as_secs();
+    assert!(next <= taken.as_secs(), "there is more to publish");
+}
+
+/// The probe looks at one issuer, and the key signs for all of them.
+#[tokio::test]
+async fn a_key_that_one_issuer_could_not_publish_is_not_put_to_use() {
+    let (store, site) = (Store::memory(), Store::memory());
+    let (memory, clock) = (Memory::default(), Hands::at_start());
+    let replica = replica(&store, &memory, &clock, &site).await;
+    let tenant = IssuerUrl::parse("https://id.example.com/tenant").unwrap();
+    let tenant = Arc::new(replica.issuer.tenant(tenant));
+    let publication = Publication::new(site.clone(), [Arc::clone(&tenant)]);
+    replica.keeper.publish(publication).await;
+    replica.keeper.initialize(clock.now()).await.unwrap();
+    replica.keeper.step(clock.now()).await.unwrap();
+    // Somebody else's file lies there now.
+    let path = tenant
+        .jwks()
+        .unwrap()
+        .path()
+        .trim_start_matches('/')
+        .to_owned();
+    let published = site.read(&path).await.unwrap().unwrap();
+    let page = Content::new(b"<html>", "text/html");
+    let page = site
+        .replace(&path, &page, published.version())
+        .await
+        .unwrap();
+    let mut troubles = Vec::new();
+    for _ in 0..6000 / 20 {
+        clock.turn(20);
+        let report = replica.keeper.step(clock.now()).await.unwrap();
+        troubles.extend(report.troubles.iter().map(ToString::to_string));
+    }
+    let manifest = replica.keeper.manifest().unwrap();
+    let [_, next] = manifest.keys() else {
+        panic!("{:?}", manifest.keys());
+    };
+    assert_eq!(next.moments().observed_at, None);
+    assert!(
+        troubles.iter().any(|trouble| trouble.contains(&path)),
+        "{troubles:?}"
+    );
+    // It takes its turn once it can be fetched everywhere.
+    let content = Content::new(published.bytes(), "application/json");
+    site.replace(&path, &content, &page).await.unwrap();
+    for _ in 0..600 / 20 {
+        clock.turn(20);
+        replica.keeper.step(clock.now()).await.unwrap();
+    }
+    let manifest = replica.keeper.manifest().unwrap();
+    let active = manifest.active(Algorithm::Es256, clock.now()).unwrap();
+    assert_eq!(active.kid(), next.kid());
 }
