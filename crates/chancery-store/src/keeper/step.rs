@@ -252,12 +252,14 @@ impl Keeper {
     ) -> Result<bool, KeeperError> {
         let until = Instant::now() + PUBLISHING.min(following.lease_len() / 4);
         let mut publications = self.0.publications.lock().await;
+        let mut has_progressed = false;
         for publication in publications.iter_mut() {
             for _ in 0..publication.issuers() {
                 let index = publication.turn();
                 let publishing = self.publish_issuer(following, present, publication, index);
                 match time::timeout_at(until, publishing).await {
                     Ok(Ok(Ok(paths))) => {
+                        has_progressed |= !paths.is_empty();
                         for path in &paths {
                             self.tell(&Event::Published { path });
                         }
@@ -265,7 +267,9 @@ impl Keeper {
                     Ok(Ok(Err(error))) => troubles.push(Trouble::Publish(error)),
                     Ok(Err(error)) => return Err(error),
                     Err(elapsed) => {
-                        troubles.push(Trouble::Publish(publication.timed_out(elapsed)));
+                        if !has_progressed {
+                            troubles.push(Trouble::Publish(publication.timed_out(elapsed)));
+                        }
                         // The others go first next time.
                         publications.rotate_left(1);
                         return Ok(false);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use chancery_core::rotation::{KeyState, ManifestError};
 use chancery_core::{Claims, Clock, DocumentError, IssueError};
-use chancery_store::{Content, Keeper, KeeperError, Store, Trouble};
+use chancery_store::{Content, Event, Keeper, KeeperError, Store, Trouble};
 
 use crate::support::{Hands, Memory, Replica, policy};
 
@@ -376,6 +376,32 @@ async fn events_tell_what_happens() {
         assert!(lines.contains(line), "{line} is missing in\n{lines}");
     }
     assert!(count.load(Ordering::Relaxed) >= 4);
+}
+
+/// What fails is due all the time, and a device that is down is not helped by being asked each second.
+#[tokio::test]
+async fn what_fails_again_and_again_is_tried_less_often() {
+    let (store, memory, clock) = (Store::memory(), Memory::default(), Hands::at_start());
+    let failures = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&failures);
+    let mut policy = policy();
+    policy.times = policy.times.with_lease(Duration::from_secs(600));
+    let replica = Replica::with(&store, policy, &clock, |builder| {
+        builder
+            .backend("memory", memory.clone())
+            .on_event(move |event| {
+                if matches!(event, Event::Failed(_)) {
+                    counted.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+    });
+    replica.keeper.initialize(clock.now()).await.unwrap();
+    memory.fail(Some("the device is on fire"));
+    let running = replica.keeper.run(&clock);
+    let stopped = tokio::time::timeout(Duration::from_secs(6), running).await;
+    assert!(stopped.is_err());
+    // At the start, and 1 s and 2 s and then 4 s later.
+    assert_eq!(failures.load(Ordering::Relaxed), 3);
 }
 
 /// Clones are one keeper, and steps of it come one after the other.
