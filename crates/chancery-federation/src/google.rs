@@ -136,8 +136,9 @@ impl PoolProvider {
         self
     }
 
-    /// Lets in tokens of which this CEL expression holds as well. It is not looked into: on a shared
-    /// issuer it has to fix something that no other customer's token has. What would read otherwise
+    /// Lets in tokens of which this CEL expression holds as well. Of what it means nothing is known
+    /// here: on a shared issuer it has to fix something that no other customer's token has, and is
+    /// refused only where it looks at nothing of the token, as `true` does. What would read otherwise
     /// within a longer condition, such as a comment, is refused there.
     #[must_use]
     pub fn with_condition(mut self, expression: impl Into<String>) -> Self {
@@ -148,8 +149,8 @@ impl PoolProvider {
     /// The attribute condition, in CEL.
     ///
     /// # Errors
-    /// [`PoolProviderError::NobodyIdentified`] when the issuer is shared and there is none, or
-    /// a subject is not whole, such as `repo:`,
+    /// [`PoolProviderError::NobodyIdentified`] when the issuer is shared and there is none, or it is
+    /// the same for every token, or a subject is not whole, such as `repo:`,
     /// [`PoolProviderError::Condition`] when the one that was added is blank, or has brackets
     /// that do not match, a string that does not end, a comment or a NUL,
     /// [`PoolProviderError::ConditionLength`] when it is too long.
@@ -164,7 +165,13 @@ impl PoolProvider {
             (subjects, other) => subjects.or_else(|| other.clone()),
         };
         let is_part = |subject: &String| !is_somebody(subject);
-        if sharing == Sharing::ManyCustomers && self.subjects.iter().any(is_part) {
+        let is_constant = |condition: &String| {
+            let of_token = ["assertion", "google.", "attribute."];
+            !of_token.iter().any(|name| condition.contains(name))
+        };
+        let is_open =
+            self.subjects.iter().any(is_part) || condition.as_ref().is_some_and(is_constant);
+        if sharing == Sharing::ManyCustomers && is_open {
             return Err(PoolProviderError::NobodyIdentified);
         }
         match &condition {

@@ -183,6 +183,28 @@ fn a_google_condition_is_one_whole_expression() {
 }
 
 #[test]
+fn a_condition_of_google_looks_at_the_token() {
+    let provider = PoolProvider::new("p", "pool", "prov", url()).unwrap();
+    for (condition, is_taken) in [
+        ("true", false),
+        ("1 == 1", false),
+        ("'org' in ['org']", false),
+        ("assertion.org == '7'", true),
+        ("assertion['org'] == '7'", true),
+        ("attribute.org == '7'", true),
+        ("google.subject == 'space:1'", true),
+    ] {
+        let provider = provider.clone().with_condition(condition);
+        let expected = match is_taken {
+            true => Ok(Some(condition.to_owned())),
+            false => Err(PoolProviderError::NobodyIdentified),
+        };
+        assert_eq!(provider.condition(ManyCustomers), expected);
+        assert!(provider.condition(OneCustomer).is_ok());
+    }
+}
+
+#[test]
 fn a_gcloud_list_splits_into_its_values() {
     let provider = PoolProvider::new("p", "pool", "prov", url()).unwrap();
     for audiences in [["x~0", "y"], ["~1~x~0", "~1~y"], ["~0~", "~1"], ["x", "y"]] {
