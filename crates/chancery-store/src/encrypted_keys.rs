@@ -25,8 +25,8 @@ const CONTENT_TYPE: &str = "application/x-pem-file";
 ///
 /// Its methods wait for the store on the tokio runtime of the thread that they are called on, and
 /// take a quarter of a second to stretch the password. Call them within
-/// [`spawn_blocking`](tokio::task::spawn_blocking), as a keeper does. Called directly by an async
-/// function they panic, and on a thread without a runtime they give an error.
+/// [`spawn_blocking`](tokio::task::spawn_blocking); a keeper does so on threads of its own. Called
+/// directly by an async function they panic, and on a thread without a runtime they give an error.
 ///
 /// ```
 /// use chancery_core::Algorithm;

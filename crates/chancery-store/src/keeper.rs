@@ -103,13 +103,15 @@ impl Keeper {
         self.create(now).await
     }
 
-    /// Publishes these documents from now on, in each step in which they have changed.
+    /// Publishes these documents from now on, in each step in which they have changed. No new key is
+    /// used before all of them have it, which each replica sees to that publishes.
     pub async fn publish(&self, publication: Publication) {
         self.0.publications.lock().await.push(publication);
     }
 
     /// Lets another key of a lane take over now, in an emergency: one that may sign already, a
-    /// standby first (inequality 7). The other replicas follow as they read the manifest.
+    /// standby first (inequality 7). The other replicas follow as they read the manifest. A step of
+    /// this keeper that is on its way comes to its end before.
     ///
     /// # Errors
     /// [`KeeperError::Manifest`] when no other key may sign yet, with the moment from which on one
@@ -132,7 +134,7 @@ impl Keeper {
 
     /// Takes a compromised key out of the JWKS at once, and lets another one take over where it
     /// signs. Its live tokens fail; relying parties stop trusting it within the time that they
-    /// cache the JWKS.
+    /// cache the JWKS. A step of this keeper that is on its way comes to its end before.
     ///
     /// # Errors
     /// [`KeeperError::Manifest`] when the key signs and no other one may yet, unless

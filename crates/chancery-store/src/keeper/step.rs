@@ -55,8 +55,10 @@ impl Keeper {
     /// publishes.
     ///
     /// `now` is the present by the clock that the issuers have. Steps of one keeper come one after
-    /// the other. What does not succeed is in the report, while the rest is done; a backend that
-    /// hangs holds up a step by 5 seconds, or a quarter of the lease, and nothing more.
+    /// the other. What does not succeed is in the report, while the rest is done. Backends that hang
+    /// hold up a step by 5 seconds, a probe by 12 and what is published by 10, and by no more than a
+    /// quarter, a half and a quarter of the lease. It may be dropped at any point: the next step goes
+    /// on from there.
     ///
     /// # Errors
     /// [`KeeperError`] when the manifest cannot be read or followed: then the lease is not renewed.

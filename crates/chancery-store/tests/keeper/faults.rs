@@ -155,6 +155,27 @@ async fn an_older_manifest_is_not_followed() {
     assert_eq!(memory.made(), 1, "no other key was made");
 }
 
+/// Any replica has the last manifest, from which it is put back.
+#[tokio::test]
+async fn a_manifest_that_is_gone_is_put_back_and_not_begun_anew() {
+    let (store, memory, clock) = (Store::memory(), Memory::default(), Hands::at_start());
+    let replica = at_work(&store, &memory, &clock).await;
+    store.delete("manifest.json").await.unwrap();
+    replica.keeper.step(clock.now()).await.unwrap_err();
+    replica.keeper.initialize(clock.now()).await.unwrap_err();
+    assert!(store.read("manifest.json").await.unwrap().is_none());
+    replica.issuer.issue(&claims()).unwrap();
+    let last = replica.keeper.manifest().unwrap().to_json().unwrap();
+    let content = Content::new(&last, "application/json");
+    store.create("manifest.json", &content).await.unwrap();
+    clock.turn(45);
+    let report = replica.keeper.step(clock.now()).await.unwrap();
+    assert!(report.troubles.is_empty(), "{:?}", report.troubles);
+    clock.turn(45);
+    replica.issuer.issue(&claims()).unwrap();
+    assert_eq!(memory.made(), 1);
+}
+
 #[tokio::test]
 async fn a_clock_that_is_far_behind_signs_nothing() {
     let (store, memory, clock) = (Store::memory(), Memory::default(), Hands::at_start());

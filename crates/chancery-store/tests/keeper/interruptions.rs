@@ -1,6 +1,5 @@
 //! Steps that are cut off or held up at a bad moment, by whoever drives the keeper or by the machine.
 
-use std::fs::File;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
@@ -14,7 +13,7 @@ use chancery_store::{Event, Store};
 use tokio::runtime;
 use tokio::time::timeout;
 
-use crate::support::{Hands, Memory, Replica, policy, times};
+use crate::support::{Hands, Memory, Replica, policy};
 
 fn claims() -> Claims {
     Claims::new("job:1").with_audience("sts.amazonaws.com")
@@ -65,37 +64,6 @@ async fn a_step_that_is_cut_off_loses_no_key_that_was_made() {
         );
         replica.issuer.issue(&claims()).unwrap();
     }
-}
-
-/// The key was made, and the step is cut off while the manifest that has it is being written.
-#[tokio::test]
-async fn a_key_whose_write_was_cut_off_is_destroyed_in_the_end() {
-    let (folder, memory, clock) = (
-        tempfile::tempdir().unwrap(),
-        Memory::default(),
-        Hands::at_start(),
-    );
-    let store = Store::local(folder.path()).unwrap();
-    let times = times().with_clock_error(Duration::from_secs(1));
-    let policy = RotationPolicy::new(1)
-        .with_times(times)
-        .nobody_has_fetched()
-        .with_lane(Lane::new(Algorithm::Es256, "memory"));
-    let replica = Replica::new(&store, &memory, policy, &clock);
-    replica.keeper.initialize(clock.now()).await.unwrap();
-    let lock = folder.path().join(".chancery-lock");
-    let lock = File::options().write(true).open(lock).unwrap();
-    lock.lock().unwrap();
-    let step = replica.keeper.step(clock.now());
-    timeout(Duration::from_millis(500), step).await.unwrap_err();
-    assert_eq!(memory.made(), 1);
-    tokio::time::sleep(Duration::from_millis(1200)).await;
-    drop(lock);
-    for _ in 0..2 {
-        clock.turn(3);
-        replica.keeper.step(clock.now()).await.unwrap();
-    }
-    assert_eq!(memory.kids(), kids(&replica));
 }
 
 /// A backend that hands over one key, whoever asks, as that of the guide does.
