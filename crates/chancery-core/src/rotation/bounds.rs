@@ -123,7 +123,9 @@ impl Manifest {
 ///
 /// Times that have been replaced count from their end, where that came before `moment`: what was
 /// last served under them has to expire. They end ε after they were replaced, when the change must
-/// be in the store. Times that came into force later count from `moment`, as
+/// be in the store. Each of them
+/// is as long as it ever became later: what was signed while tokens lived for longer meets relying
+/// parties of a longer leeway. Times that came into force later count from `moment`, as
 /// if they had been known then: a step that was planned is planned anew.
 pub(super) fn earliest(
     records: &[TimesRecord],
@@ -132,15 +134,18 @@ pub(super) fn earliest(
     done: Option<UnixTime>,
 ) -> Option<UnixTime> {
     let mut earliest = moment;
-    for (index, record) in records.iter().enumerate() {
+    let mut longest: Option<RotationTimes> = None;
+    for (index, record) in records.iter().enumerate().rev() {
         if index > 0 && done.is_some_and(|done| done <= record.since) {
-            break;
+            continue;
         }
+        let times = longest.map_or(record.times, |later| record.times.longest(&later));
+        longest = Some(times);
         let from = match record.until {
-            Some(until) => moment.min(until.checked_add(record.times.clock_error)?),
+            Some(until) => moment.min(until.checked_add(times.clock_error)?),
             None => moment,
         };
-        earliest = earliest.max(from.checked_add(wait(&record.times))?);
+        earliest = earliest.max(from.checked_add(wait(&times))?);
     }
     Some(earliest)
 }

@@ -173,6 +173,21 @@ impl RotationTimes {
         self.clock_error.saturating_add(self.clock_error)
     }
 
+    /// The longer of two, each time by itself.
+    pub(super) fn longest(&self, other: &Self) -> Self {
+        Self {
+            max_age: self.max_age.max(other.max_age),
+            refresh: self.refresh.max(other.refresh),
+            lease: self.lease.max(other.lease),
+            clock_error: self.clock_error.max(other.clock_error),
+            signing_deadline: self.signing_deadline.max(other.signing_deadline),
+            longest_lifetime: self.longest_lifetime.max(other.longest_lifetime),
+            leeway: self.leeway.max(other.leeway),
+            clock_lag: self.clock_lag.max(other.clock_lag),
+            negative_cache: self.negative_cache.max(other.negative_cache),
+        }
+    }
+
     /// The times by the names they have in a manifest.
     pub(super) fn named(&self) -> [(&'static str, Duration); 9] {
         [

@@ -14,7 +14,7 @@ use chancery_core::rotation::{Action, Change, Manifest, ManifestError, RotationP
 
 use crate::property::{Counterexample, Happened, Hosted};
 use crate::version::Version;
-use crate::world::{Parties, Tick, World, jwk, moment, tick, ticks};
+use crate::world::{Parties, Tick, World, jwk, moment, tick, ticks as ticks_of};
 
 /// Where time begins.
 pub(crate) const ORIGIN: Tick = 1_000;
@@ -22,10 +22,8 @@ pub(crate) const ORIGIN: Tick = 1_000;
 /// What the adversary may choose from, and how far the search goes.
 #[derive(Clone, Debug)]
 pub(crate) struct Search {
-    /// The errors of the clocks by which changes are made.
-    pub(crate) clocks: Vec<Tick>,
-    /// How long writes take.
-    pub(crate) delays: Vec<Tick>,
+    /// The errors of the clocks by which changes are made, each with how long the write takes.
+    pub(crate) writes: Vec<(Tick, Tick)>,
     /// How much later than due a step is done.
     pub(crate) lateness: Vec<Tick>,
     /// How many changes are made in all.
@@ -36,6 +34,10 @@ pub(crate) struct Search {
     pub(crate) during: Tick,
     /// Whether a key may be observed before the plan asks for it.
     pub(crate) probes_early: bool,
+    /// How much later than it could be the JWKS is put on the static host.
+    pub(crate) publishing: Vec<Tick>,
+    /// By how much an observation is dated before the probe was answered. It never should be.
+    pub(crate) predated: Tick,
 }
 
 /// What no plan knows of.
@@ -58,6 +60,8 @@ pub(crate) enum Turn {
     After,
     /// At once when the policy is in the store.
     Now,
+    /// They get better before, and worse after.
+    Mixed,
     /// They never do.
     Never,
 }
@@ -72,6 +76,8 @@ pub(crate) struct Node {
     pub(crate) hosted: Vec<Hosted>,
     pub(crate) world: World,
     pub(crate) depth: usize,
+    /// Whether every lane is to have a key that signs, once it had one.
+    pub(crate) stays_lit: bool,
     incidents: usize,
     /// Stands for everything before the manifest.
     past: u64,
@@ -97,6 +103,7 @@ impl Node {
             hosted: Vec::new(),
             world,
             depth: 0,
+            stays_lit: true,
             incidents: 0,
             past: 0,
         }
@@ -119,7 +126,16 @@ impl Node {
     fn planned(&self, error: Tick, lateness: Tick) -> Vec<(Tick, Action)> {
         let policy = self.manifest.policy();
         let now = moment(self.now + error);
-        let plan = plan(&self.manifest, policy, now).unwrap();
+        let plan = match plan(&self.manifest, policy, now) {
+            Ok(plan) => plan,
+            // Only a clock that is worse than the manifest believes is refused.
+            Err(ManifestError::ClockWentBack { .. })
+                if self.world.clock_error > ticks_of(self.manifest.times().clock_error) =>
+            {
+                return Vec::new();
+            }
+            Err(error) => panic!("{error}"),
+        };
         let next = plan.steps().iter().find(|step| !step.action.is_passive());
         let Some(next) = next else {
             return Vec::new();
@@ -179,7 +195,11 @@ impl Node {
                 Some(kid) => format!(
                     "{} key {}",
                     entry.what(),
-                    manifest.keys().iter().position(|key| key.kid() == kid).unwrap()
+                    manifest
+                        .keys()
+                        .iter()
+                        .position(|key| key.kid() == kid)
+                        .unwrap()
                 ),
                 None => entry.what().to_owned(),
             })
@@ -206,7 +226,7 @@ impl Node {
     fn moves(&self, search: &Search) -> Vec<Self> {
         let mut moves = Vec::new();
         let mut last = self.now;
-        for &error in &search.clocks {
+        for &(error, delay) in &search.writes {
             for &lateness in &search.lateness {
                 let mut planned = self.planned(error, lateness);
                 if search.probes_early {
@@ -215,27 +235,88 @@ impl Node {
                 for (at, action) in planned {
                     last = last.max(at);
                     // Who has the manifest and is furthest ahead answers with the key first.
-                    if let Action::Probe { kid } = &action
-                        && !self.is_seen(kid, at)
-                    {
-                        continue;
+                    let mut error = error;
+                    if let Action::Probe { kid } = &action {
+                        if !self.is_seen(kid, at) {
+                            continue;
+                        }
+                        error -= search.predated;
                     }
-                    for &delay in &search.delays {
-                        moves.push(self.carry_out(&action, at, error, delay).unwrap());
-                    }
+                    moves.push(self.carry_out(&action, at, error, delay).unwrap());
                 }
             }
         }
+        if self.world.is_hosted {
+            moves.extend(self.publications(search));
+        }
         if let Some(incident) = search.incidents.get(self.incidents) {
             for at in self.now..=last.min(ORIGIN + search.during) {
-                for &error in &search.clocks {
-                    for &delay in &search.delays {
-                        moves.extend(self.incident(incident, at, error, delay));
-                    }
+                for &(error, delay) in &search.writes {
+                    moves.extend(self.incident(incident, at, error, delay));
                 }
             }
         }
         moves
+    }
+
+    /// What a replica that has read the manifest puts on the static host, as soon as it differs from
+    /// what lies there, or later.
+    fn publications(&self, search: &Search) -> Vec<Self> {
+        let mut publications = Vec::new();
+        for &(error, delay) in &search.writes {
+            let kids_at = |at: Tick| -> Vec<usize> {
+                let keys = self.manifest.keys().iter().enumerate();
+                keys.filter(|(_, key)| {
+                    let schedule = self.manifest.schedule(key);
+                    schedule.is_some_and(|schedule| schedule.is_published(moment(at + error)))
+                })
+                .map(|(id, _)| id)
+                .collect()
+            };
+            let last = self.hosted.last().map_or(&[][..], |hosted| &hosted.kids);
+            let moments = self.manifest.keys().iter().flat_map(|key| {
+                let moments = key.moments();
+                [moments.announce, moments.out()]
+            });
+            let mut ticks: Vec<Tick> = moments
+                .flatten()
+                .map(|moment| tick(moment) - error)
+                .filter(|at| *at > self.now)
+                .chain([self.now])
+                .collect();
+            ticks.sort_unstable();
+            let Some(at) = ticks.into_iter().find(|at| kids_at(*at) != last) else {
+                continue;
+            };
+            for late in &search.publishing {
+                let at = at + late;
+                let kids = kids_at(at);
+                let revoked = |id: &usize| {
+                    let moments = self.manifest.keys()[*id].moments();
+                    moments.revoked_at.is_some()
+                };
+                // A key that is there stays until the manifest lets it go.
+                let drops = last.iter().any(|id| {
+                    let out = self.manifest.keys()[*id].moments().out();
+                    !kids.contains(id) && out.is_none_or(|out| moment(at + error) < out)
+                });
+                if drops || kids.is_empty() {
+                    continue;
+                }
+                let mut node = self.clone();
+                node.past = self.hash(true);
+                node.hosted.push(Hosted {
+                    from: at + delay,
+                    max_age: ticks_of(self.manifest.max_age(moment(at + error))),
+                    revoked: (0..self.manifest.keys().len()).filter(revoked).collect(),
+                    kids,
+                });
+                node.now = at + delay;
+                node.depth += 1;
+                publications.push(node);
+            }
+        }
+        publications
     }
 
     fn early_probes(&self, error: Tick, lateness: Tick) -> Vec<(Tick, Action)> {
@@ -263,13 +344,7 @@ impl Node {
         announce.is_some_and(|announce| tick(announce) <= at + self.world.clock_error)
     }
 
-    fn incident(
-        &self,
-        incident: &Incident,
-        at: Tick,
-        error: Tick,
-        delay: Tick,
-    ) -> Option<Self> {
+    fn incident(&self, incident: &Incident, at: Tick, error: Tick, delay: Tick) -> Option<Self> {
         let mut node = self.clone();
         node.incidents += 1;
         let now = moment(at + error).max(self.manifest.changed_at());
@@ -277,27 +352,38 @@ impl Node {
             Incident::Switch(algorithm) => {
                 let successors = self.manifest.successors(*algorithm, now).unwrap();
                 let kid = successors.first()?.kid().to_owned();
-                node.change(&Change::Switch { kid }, at, error, delay).ok()?;
+                node.change(&Change::Switch { kid }, at, error, delay)
+                    .ok()?;
             }
             Incident::Revoke(algorithm, without_successor) => {
+                let active = self.manifest.active(*algorithm, now)?;
+                // Two keys of a lane never begin in one second, so a key that is revoked in the
+                // second in which it began leaves the lane without one for the rest of it.
+                if active.moments().activate == Some(now) {
+                    return None;
+                }
                 let change = Change::Revoke {
-                    kid: self.manifest.active(*algorithm, now)?.kid().to_owned(),
+                    kid: active.kid().to_owned(),
                     without_successor: *without_successor,
                 };
                 node.change(&change, at, error, delay).ok()?;
             }
             Incident::Policy(policy, turn) => {
                 let change = Change::SetPolicy(policy.as_ref().clone());
-                let old = ticks(self.manifest.times().lease);
+                let old = ticks_of(self.manifest.times().lease);
                 node.change(&change, at, error, delay).unwrap();
-                let from = match turn {
-                    Turn::Before => Some(at),
-                    Turn::Now => Some(node.now),
-                    Turn::After => Some(node.now + old),
-                    Turn::Never => None,
-                };
-                if let Some(from) = from {
-                    node.world.change_parties(from, Parties::of(&policy.times));
+                let new = Parties::of(&policy.times);
+                let after = node.now + old;
+                match turn {
+                    Turn::Before => node.world.change_parties(at, new),
+                    Turn::Now => node.world.change_parties(node.now, new),
+                    Turn::After => node.world.change_parties(after, new),
+                    Turn::Mixed => {
+                        let better = node.world.parties(at).min(&new);
+                        node.world.change_parties(at, better);
+                        node.world.change_parties(after, new);
+                    }
+                    Turn::Never => {}
                 }
             }
         }
@@ -315,6 +401,9 @@ impl Node {
         self.past.hash(&mut hasher);
         self.incidents.hash(&mut hasher);
         self.destroyed.hash(&mut hasher);
+        for hosted in &self.hosted {
+            (hosted.from, &hosted.kids).hash(&mut hasher);
+        }
         self.versions.last().unwrap().from.hash(&mut hasher);
         tick(self.manifest.changed_at()).hash(&mut hasher);
         self.manifest.policy().version.hash(&mut hasher);
@@ -349,7 +438,11 @@ impl Node {
             hosted: &self.hosted,
             longest_kept: 1_000,
         };
-        happened.check(&self.world)
+        happened.check(&self.world)?;
+        if self.stays_lit {
+            happened.check_lit(self.now, &self.world)?;
+        }
+        Ok(())
     }
 }
 

@@ -6,15 +6,17 @@
 //! covers stale snapshots, replicas that were stopped or killed anywhere, and clocks that wander,
 //! for any number of replicas; a relying party may have asked any of them at any time.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use crate::version::{Limits, Version, Window};
-use crate::world::{NEVER, Tick, World};
+use crate::world::{NEVER, Tick, World, tick};
 
 /// What happened to the store, the private keys and the static host.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Happened<'a> {
-    pub(crate) versions: &'a [std::sync::Arc<Version>],
+    pub(crate) versions: &'a [Arc<Version>],
     /// When a backend was told to destroy the private half of a key.
     pub(crate) destroyed: &'a [(usize, Tick)],
     /// What lay on the static host, from when on.
@@ -49,6 +51,8 @@ pub(crate) enum Kind {
     AlreadyGone,
     /// The private half was destroyed while a replica could sign with it.
     Destroyed,
+    /// A replica whose lease is valid has no key to sign with.
+    Dark,
 }
 
 /// Signing, by a replica with this version and clock error, in true time.
@@ -75,12 +79,66 @@ impl Happened<'_> {
             .versions
             .iter()
             .flat_map(|version| version.keys())
-            .filter(|(_, key)| key.schedule.is_some_and(|schedule| schedule.activate.is_some()))
+            .filter(|(_, key)| {
+                key.schedule
+                    .is_some_and(|schedule| schedule.activate.is_some())
+            })
             .map(|(id, _)| *id)
             .collect();
         ids.sort_unstable();
         ids.dedup();
         ids.into_iter().try_for_each(|id| self.check_key(id, world))
+    }
+
+    /// Checks that until this tick each lane that has signed once has a key that signs, for every
+    /// replica.
+    pub(crate) fn check_lit(&self, now: Tick, world: &World) -> Result<(), Box<Counterexample>> {
+        for (index, version) in self.versions.iter().enumerate() {
+            let mut lanes: BTreeMap<usize, Vec<(Tick, Tick)>> = BTreeMap::new();
+            for (_, key) in version.keys() {
+                if let Some(schedule) = key.schedule
+                    && let Some(activate) = schedule.activate
+                {
+                    let turns = lanes.entry(key.lane).or_default();
+                    turns.push((tick(activate), schedule.stop.map_or(NEVER, tick)));
+                }
+            }
+            for (lane, mut turns) in lanes {
+                turns.sort_unstable();
+                for error in world.clock_errors() {
+                    let Some((from, to)) = version.window(self.until(index), error, world) else {
+                        continue;
+                    };
+                    let mut clock = (from + error).max(turns[0].0);
+                    for &(activate, stop) in &turns {
+                        if activate <= clock {
+                            clock = clock.max(stop);
+                        }
+                    }
+                    if clock <= to.min(now) + error {
+                        let who = self.who(index, clock - error, error, world);
+                        let mut trace = self.notes();
+                        trace.push(format!(
+                            "t={}: {who} has no key to sign with in the lane of {}",
+                            clock - error,
+                            name(lane)
+                        ));
+                        let kind = Kind::Dark;
+                        return Err(Box::new(Counterexample {
+                            kind,
+                            key: lane,
+                            trace,
+                        }));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let notes = self.versions.iter().map(|version| version.note.clone());
+        notes.collect()
     }
 
     fn check_key(&self, id: usize, world: &World) -> Result<(), Box<Counterexample>> {
@@ -116,7 +174,10 @@ impl Happened<'_> {
                         lack.who,
                         fetched + lack.kept
                     );
-                    let signed = Signed { window: (at, to), ..*signed };
+                    let signed = Signed {
+                        window: (at, to),
+                        ..*signed
+                    };
                     return Err(self.found(Kind::NotYetKnown, id, signed, against, world));
                 }
                 // A JWKS that is fetched later, while the token is accepted.
@@ -129,7 +190,10 @@ impl Happened<'_> {
                         at + accepted,
                         lack.who
                     );
-                    let signed = Signed { window: (at, at), ..*signed };
+                    let signed = Signed {
+                        window: (at, at),
+                        ..*signed
+                    };
                     return Err(self.found(Kind::AlreadyGone, id, signed, against, world));
                 }
             }
@@ -179,7 +243,7 @@ impl Happened<'_> {
     /// are accepted in this time.
     fn lacks(&self, id: usize, (first, end): Window, world: &World) -> Vec<Lack> {
         let mut lacks = Vec::new();
-        let mut add = |window: Window, max_age: Option<Tick>, who: &dyn Fn() -> String| {
+        let mut add = |window: Window, max_age: Option<Tick>, who: &dyn Fn(Tick) -> String| {
             for (from, to, parties) in world.stretches(window) {
                 let kept = max_age.map_or(0, |max_age| max_age.max(parties.refresh));
                 let kept = kept.max(parties.negative_cache);
@@ -187,18 +251,20 @@ impl Happened<'_> {
                     lacks.push(Lack {
                         window: (from, to),
                         kept,
-                        who: who(),
+                        who: who(if to < NEVER / 2 { to } else { from }),
                     });
                 }
             }
         };
         if world.is_hosted {
             let first = self.hosted.first().map_or(NEVER, |hosted| hosted.from);
-            add((0, first), None, &|| "the host, which has no document".to_owned());
+            add((0, first - 1), None, &|_| {
+                "the host, which has no document".to_owned()
+            });
             for (index, hosted) in self.hosted.iter().enumerate() {
                 let until = self.hosted.get(index + 1).map_or(NEVER, |next| next.from);
                 if !hosted.kids.contains(&id) && !hosted.revoked.contains(&id) {
-                    add((hosted.from, until), Some(hosted.max_age), &|| {
+                    add((hosted.from, until - 1), Some(hosted.max_age), &|_| {
                         format!("the host, which lacks {}", name(id))
                     });
                 }
@@ -218,17 +284,21 @@ impl Happened<'_> {
                 let Some(window) = version.window(until, error, world) else {
                     continue;
                 };
-                let who = || self.who(index, error, world);
+                let who = |at| self.who(index, at, error, world);
                 for (from, to, Limits { max_age, .. }) in version.parts(until, window, world) {
                     let max_age = max_age + world.disobedience.max_age;
                     for lack in version.lacks(id, error, (from, to)) {
-                        add(lack, Some(max_age), &|| format!("{}, which lacks {}", who(), name(id)));
+                        add(lack, Some(max_age), &|at| {
+                            format!("{} which lacks {}", who(at), name(id))
+                        });
                     }
                 }
                 if world.remembers_unready
                     && let Some(nothing) = version.answers_nothing(error, window)
                 {
-                    add(nothing, None, &|| format!("{}, which has no key yet", who()));
+                    add(nothing, None, &|at| {
+                        format!("{} which has no key yet", who(at))
+                    });
                 }
             }
         }
@@ -240,15 +310,13 @@ impl Happened<'_> {
         self.versions.get(index + 1).map_or(NEVER, |next| next.from)
     }
 
-    fn who(&self, index: usize, error: Tick, world: &World) -> String {
-        let revision = self.versions[index].revision;
-        let until = self.until(index);
-        let read = if until < NEVER {
-            format!("read by t={until} with its clock at {:+}", world.clock_error)
-        } else {
-            "in the store ever since".to_owned()
-        };
-        format!("a replica with revision {revision} ({read}) and its clock now at {error:+}")
+    /// The replica that does so at this moment, and read last by the clock that is furthest ahead.
+    fn who(&self, index: usize, at: Tick, error: Tick, world: &World) -> String {
+        let read = self.until(index).min(at);
+        format!(
+            "a replica with revision {}, read at t={read} with its clock at {:+}, and its clock now at {error:+},",
+            self.versions[index].revision, world.clock_error
+        )
     }
 
     fn found(
@@ -260,13 +328,16 @@ impl Happened<'_> {
         world: &World,
     ) -> Box<Counterexample> {
         let (at, to) = signed.window;
-        let by = self.who(signed.version, signed.error, world);
+        let by = self.who(signed.version, at, signed.error, world);
         let when = match kind {
-            Kind::Destroyed => format!("until t={to}, and {} longer,", world.parties(to).signing_deadline),
-            Kind::NotYetKnown | Kind::AlreadyGone => format!("at t={at}"),
+            Kind::Destroyed => format!(
+                "until t={to}, and {} longer,",
+                world.parties(to).signing_deadline
+            ),
+            Kind::NotYetKnown | Kind::AlreadyGone | Kind::Dark => format!("at t={at}"),
         };
         let until = at + signed.error + signed.longest_lifetime;
-        let mut trace: Vec<String> = self.versions.iter().map(|version| version.note.clone()).collect();
+        let mut trace = self.notes();
         trace.push(format!("{when} {by} signs with {}, exp={until}", name(key)));
         trace.push(against);
         Box::new(Counterexample { kind, key, trace })
@@ -282,6 +353,8 @@ pub(crate) fn name(id: usize) -> String {
 impl fmt::Display for Counterexample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{:?}, {}:", self.kind, name(self.key))?;
-        self.trace.iter().try_for_each(|line| writeln!(f, "  {line}"))
+        self.trace
+            .iter()
+            .try_for_each(|line| writeln!(f, "  {line}"))
     }
 }

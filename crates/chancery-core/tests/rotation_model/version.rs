@@ -50,8 +50,12 @@ impl Version {
             .iter()
             .enumerate()
             .filter(|(_, key)| {
-                let out = key.moments().out();
-                out.is_none_or(|out| from < tick(out) + 10 * ticks(times.clock_error) + 10)
+                let moments = key.moments();
+                let gone = moments
+                    .out()
+                    .map(|out| tick(out) + 10 * ticks(times.clock_error) + 10);
+                // Of a revoked key it has to be known that it is meant to be missing.
+                moments.revoked_at.is_some() || gone.is_none_or(|gone| from < gone)
             })
             .map(|(index, key)| {
                 let view = KeyView {

@@ -1,5 +1,7 @@
 //! What really happens, as opposed to what a manifest believes: clocks, writes, relying parties.
 
+use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use chancery_core::rotation::RotationTimes;
@@ -30,10 +32,16 @@ pub(crate) const fn seconds(seconds: u64) -> Duration {
 
 /// A public key, another one for each number. Nobody has its private half.
 pub(crate) fn jwk(algorithm: Algorithm, number: usize) -> Jwk {
-    let mut modulus = vec![0xc5; 256];
-    modulus[100..108].copy_from_slice(&(number as u64).to_be_bytes());
-    let exponent = vec![1, 0, 1];
-    Jwk::new(algorithm, PublicKey::Rsa { modulus, exponent }).unwrap()
+    // To check a key takes longer than all else that is done with it here.
+    static MADE: Mutex<BTreeMap<(Algorithm, usize), Jwk>> = Mutex::new(BTreeMap::new());
+    let mut made = MADE.lock().unwrap();
+    let jwk = made.entry((algorithm, number)).or_insert_with(|| {
+        let mut modulus = vec![0xc5; 256];
+        modulus[100..108].copy_from_slice(&(number as u64).to_be_bytes());
+        let exponent = vec![1, 0, 1];
+        Jwk::new(algorithm, PublicKey::Rsa { modulus, exponent }).unwrap()
+    });
+    jwk.clone()
 }
 
 /// The smallest times at which every term of every inequality can be told from none.
@@ -106,6 +114,16 @@ impl Parties {
             signing_deadline: ticks(times.signing_deadline),
         }
     }
+
+    /// The better of two, in each respect.
+    pub(crate) fn min(&self, other: &Self) -> Self {
+        Self {
+            refresh: self.refresh.min(other.refresh),
+            negative_cache: self.negative_cache.min(other.negative_cache),
+            leeway: self.leeway.min(other.leeway),
+            signing_deadline: self.signing_deadline.min(other.signing_deadline),
+        }
+    }
 }
 
 impl World {
@@ -125,6 +143,12 @@ impl World {
     pub(crate) fn change_parties(&mut self, from: Tick, parties: Parties) {
         let at = self.parties.partition_point(|(since, _)| *since <= from);
         self.parties.insert(at, (from, parties));
+    }
+
+    /// So they do from this moment on, and nothing comes of what was to change after it.
+    pub(crate) fn change_parties_for_good(&mut self, from: Tick, parties: Parties) {
+        self.parties.retain(|(since, _)| *since <= from);
+        self.change_parties(from, parties);
     }
 
     pub(crate) fn parties(&self, at: Tick) -> &Parties {

@@ -316,6 +316,30 @@ fn raised_lifetimes_keep_keys_longer_that_still_drain() {
     );
 }
 
+/// The last tokens were signed when they lived for long, and meet relying parties of a long leeway.
+#[test]
+fn each_time_counts_at_its_longest() {
+    let (mut service, ..) = second_key_at_its_bound(distinct_times(), 0);
+    let stop = service.key(1).moments().stop.unwrap().as_secs();
+    service.now = stop + 100;
+    let mut newer = service.policy.clone();
+    newer.version = 2;
+    newer.times = newer
+        .times
+        .with_longest_lifetime(seconds(1_000))
+        .with_leeway(seconds(900));
+    service.policy = newer.clone();
+    service.change(&Change::SetPolicy(newer));
+    let bound = stop + 20_000 + 4 + 5_000 + 900 + 70 + 2 * 30;
+    assert_eq!(service.key(1).moments().retire, Some(time(bound)));
+    let mut json = service.json();
+    shift(&mut json, 1, "retire", -1);
+    assert_eq!(
+        broken(read(&json)),
+        (Inequality::Retire, ("retire", time(bound - 1)), time(bound))
+    );
+}
+
 #[test]
 fn a_hundred_keys_are_published_and_no_more() {
     let service = Service::running(policy());
