@@ -130,21 +130,17 @@ impl Replica {
         Err(format!("{} does not stop", self.name).into())
     }
 
-    /// SIGSTOP while the process has a temporary file open in this folder.
-    pub(crate) async fn stop_while_it_writes(&self, folder: &Path) -> Outcome {
-        let until = Instant::now() + START;
-        let temporary = fs::canonicalize(folder)?.join(".chancery-new");
-        while Instant::now() < until {
-            if temporary.exists() {
-                self.stop().await?;
-                if self.has_open(&temporary)? {
-                    return Ok(());
-                }
-                self.resume()?;
-            }
-            time::sleep(Duration::from_micros(200)).await;
+    /// SIGSTOP if the process has this file open, and tells whether it has, now that it is stopped.
+    pub(crate) async fn stop_with_open(&self, path: &Path) -> Result<bool> {
+        if !self.has_open(path)? {
+            return Ok(false);
         }
-        Err(format!("{} was not seen writing", self.name).into())
+        self.stop().await?;
+        if self.has_open(path)? {
+            return Ok(true);
+        }
+        self.resume()?;
+        Ok(false)
     }
 
     /// SIGCONT.

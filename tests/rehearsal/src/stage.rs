@@ -18,8 +18,9 @@ use crate::replica::Replica;
 use crate::times::times;
 use crate::{Outcome, Result};
 
-/// How long an operator tries to have a command carried out.
-const PERSISTENCE: Duration = Duration::from_secs(25);
+/// How long an operator tries to have a command carried out: until there is another standby, also
+/// where the store refuses to take one in for a while. And how long a writer is looked for.
+const PERSISTENCE: Duration = Duration::from_secs(60);
 
 /// The processes, the store they share, and what was done to them.
 #[derive(Debug)]
@@ -60,6 +61,7 @@ impl Stage {
         time::sleep_until((self.began + fault.at).into()).await;
         let outcome = match fault.kind {
             Kind::ReadOnly | Kind::Lock => self.refuse_writes(&fault).await,
+            Kind::FreezeWriter => self.freeze_writer(&fault).await,
             Kind::Switch => self.switch(&fault).await,
             Kind::Revoke => self.revoke(&fault).await,
             _ => self.harm(&fault).await,
@@ -68,10 +70,8 @@ impl Stage {
         match outcome {
             Ok(()) => *happened.counts.entry(fault.kind).or_default() += 1,
             Err(error) => {
-                drop(happened);
-                self.tell(&format!("FLAW: {}: {error}", fault.kind.name()));
-                let mut happened = self.happened.lock().unwrap_or_else(PoisonError::into_inner);
                 let flaw = format!("{}: {error}", fault.kind.name());
+                self.tell(&format!("FLAW: {flaw}"));
                 happened.flaws.push(flaw);
             }
         }
@@ -86,7 +86,7 @@ impl Stage {
         println!("{:7.2} s  {what}", self.began.elapsed().as_secs_f64());
     }
 
-    /// What happens to one replica. Others may meet with something else meanwhile.
+    /// What happens to the replica that the plan names. Others may meet with something else meanwhile.
     async fn harm(&self, fault: &Fault) -> Outcome {
         let mut replica = self.replicas[fault.replica].lock().await;
         let name = replica.name().to_owned();
@@ -101,14 +101,6 @@ impl Stage {
             Kind::Pause | Kind::Freeze => {
                 self.tell(&format!("{name} is stopped for {lasts:.1} s"));
                 replica.stop().await?;
-                time::sleep(fault.lasts).await;
-                replica.resume()
-            }
-            Kind::FreezeWriter => {
-                replica.stop_while_it_writes(&self.store).await?;
-                self.tell(&format!(
-                    "{name} is stopped while it writes, for {lasts:.1} s"
-                ));
                 time::sleep(fault.lasts).await;
                 replica.resume()
             }
@@ -140,8 +132,33 @@ impl Stage {
                 replica.set_clock(before).await?;
                 refuses_all(refusals?, "its clock went back")
             }
-            Kind::ReadOnly | Kind::Lock | Kind::Switch | Kind::Revoke => Ok(()),
+            Kind::FreezeWriter | Kind::ReadOnly | Kind::Lock | Kind::Switch | Kind::Revoke => {
+                Ok(())
+            }
         }
+    }
+
+    /// Stops whichever replica is the first to be seen writing to the store's own folder.
+    async fn freeze_writer(&self, fault: &Fault) -> Outcome {
+        let temporary = fs::canonicalize(&self.store)?.join(".chancery-new");
+        let until = Instant::now() + PERSISTENCE;
+        while Instant::now() < until {
+            for replica in &self.replicas {
+                if temporary.exists()
+                    && let Ok(replica) = replica.try_lock()
+                    && replica.stop_with_open(&temporary).await?
+                {
+                    let (name, lasts) = (replica.name(), fault.lasts.as_secs_f64());
+                    self.tell(&format!(
+                        "{name} is stopped while it writes, for {lasts:.1} s"
+                    ));
+                    time::sleep(fault.lasts).await;
+                    return replica.resume();
+                }
+            }
+            time::sleep(Duration::from_millis(1)).await;
+        }
+        Err("nobody was seen writing".into())
     }
 
     /// Lets the store refuse every change for a while.
