@@ -16,6 +16,9 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest document that is read, in bytes.
 const LONGEST: usize = 1 << 20;
 
+/// How many characters of an answer stand in an error.
+const LONGEST_SHOWN: usize = 200;
+
 /// Fetches the JWKS over HTTP: the discovery document first, then what its `jwks_uri` names, as
 /// OpenID Connect Discovery 1.0 §4 has relying parties do.
 ///
@@ -54,7 +57,7 @@ impl HttpProbe {
         if member("issuer") != Some(self.issuer.as_str()) {
             return Err(ProbeError::new(format!(
                 "{discovery}: the issuer is {}, and should be {:?}",
-                document.get("issuer").unwrap_or(&Value::Null),
+                member("issuer").map_or_else(|| "missing".to_owned(), shown),
                 self.issuer.as_str()
             )));
         }
@@ -67,25 +70,33 @@ impl HttpProbe {
     }
 
     async fn fetch(&self, url: &str) -> Result<Vec<u8>, ProbeError> {
-        let failed = |error| ProbeError::new(format!("{url} cannot be fetched")).with_source(error);
+        let shown = shown(url);
+        let failed =
+            |error| ProbeError::new(format!("{shown} cannot be fetched")).with_source(error);
         // The error would name the URL once more.
         let failed = |error: reqwest::Error| failed(error.without_url());
         let mut response = self.client.get(url).send().await.map_err(failed)?;
         if response.status() != StatusCode::OK {
             let status = response.status();
-            return Err(ProbeError::new(format!("{url} answers with {status}")));
+            return Err(ProbeError::new(format!("{shown} answers with {status}")));
         }
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
             body.extend_from_slice(&chunk);
             if body.len() > LONGEST {
                 return Err(ProbeError::new(format!(
-                    "{url} answers with more than {LONGEST} bytes"
+                    "{shown} answers with more than {LONGEST} bytes"
                 )));
             }
         }
         Ok(body)
     }
+}
+
+/// What somebody else wrote, as it may stand in a line of a log.
+fn shown(text: &str) -> String {
+    let begin: String = text.chars().take(LONGEST_SHOWN).collect();
+    format!("{begin:?}")
 }
 
 impl Probe for HttpProbe {

@@ -4,6 +4,8 @@
 
 mod faults;
 mod guide;
+#[cfg(feature = "probe")]
+mod http_probe;
 mod interruptions;
 mod late;
 mod life;
