@@ -1,12 +1,15 @@
 //! Steps that are cut off or held up at a bad moment, by whoever drives the keeper or by the machine.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
+use std::task::Poll;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use chancery_core::rotation::{
-    BackendError, CreatedKey, KeyBackend, KeyState, Lane, RotationPolicy, RotationTimes,
+    BackendError, CreatedKey, KeyBackend, KeyState, Lane, Manifest, RotationPolicy, RotationTimes,
 };
 use chancery_core::{Algorithm, Claims, Clock, Jwk, Signer};
 use chancery_store::{Event, Store};
@@ -64,6 +67,70 @@ async fn a_step_that_is_cut_off_loses_no_key_that_was_made() {
         );
         replica.issuer.issue(&claims()).unwrap();
     }
+}
+
+/// Drops a future where it waits for the so-manieth time.
+async fn cut_off_after<T>(polls: usize, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    let mut left = polls;
+    poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
+        Poll::Pending if left == 0 => Poll::Ready(None),
+        Poll::Pending => {
+            left -= 1;
+            Poll::Pending
+        }
+    })
+    .await
+}
+
+/// Three replicas whose steps are cut off wherever they are just then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn steps_that_are_cut_off_anywhere_lose_and_leave_no_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let (memory, clock) = (Memory::default(), Hands::at_start());
+    let store = Store::local(folder.path()).unwrap();
+    let replicas = [0, 1, 2].map(|_| Replica::new(&store, &memory, policy(), &clock));
+    replicas[0].keeper.initialize(clock.now()).await.unwrap();
+    let mut cut_off = 0;
+    for round in 0..4 * 3600 / 10 {
+        let now = clock.now();
+        let steps = replicas.iter().zip([1, 5, 11]).map(|(replica, place)| {
+            let polls = (round * 7 + place * (round / 13)) % 17;
+            cut_off_after(polls, replica.keeper.step(now))
+        });
+        for outcome in futures_util::future::join_all(steps).await {
+            match outcome {
+                Some(report) => assert!(report.is_ok(), "{report:?}"),
+                None => cut_off += 1,
+            }
+        }
+        let manifest = store.read("manifest.json").await.unwrap().unwrap();
+        let manifest = Manifest::from_json(manifest.bytes()).unwrap();
+        let there = memory.kids();
+        for key in manifest.keys() {
+            let is_due = key.moments().destroy.is_some_and(|due| due <= now);
+            assert!(
+                is_due || there.iter().any(|kid| kid == key.kid()),
+                "{key:?}"
+            );
+        }
+        clock.turn(10);
+    }
+    assert!(cut_off > 100, "{cut_off} steps were cut off");
+    // What is unsettled is settled when no write can be on its way any more.
+    for _ in 0..6 {
+        for replica in &replicas {
+            replica.keeper.step(clock.now()).await.unwrap();
+        }
+        clock.turn(10);
+    }
+    let manifest = replicas[0].keeper.manifest().unwrap();
+    let alive = manifest.keys().iter();
+    let alive = alive.filter(|key| key.moments().destroyed_at.is_none());
+    let alive = alive.map(|key| key.kid().to_owned()).collect();
+    assert_eq!(sorted(memory.kids()), sorted(alive));
+    assert!(manifest.keys().len() >= 2, "{:?}", manifest.keys());
 }
 
 /// A backend that hands over one key, whoever asks, as that of the guide does.
