@@ -16,8 +16,8 @@ use std::time::Duration;
 use chancery_core::rotation::{
     BackendError, CreatedKey, KeyBackend, KeyState, Lane, Manifest, RotationPolicy, RotationTimes,
 };
-use chancery_core::{Algorithm, Clock, Issuer, IssuerUrl, Jwk, Signer, SystemClock, UnixTime};
-use chancery_software::{Engine, Secret, SoftwareSigner};
+use chancery_core::{Algorithm, Clock, Issuer, Jwk, Signer, SystemClock, UnixTime};
+use chancery_software::{Engine, SoftwareSigner};
 use chancery_store::{EncryptedKeys, Keeper, Probe, Publication, Status, Store};
 
 use crate::support::{Hands, Memory, Replica, policy};
@@ -25,7 +25,8 @@ use crate::support::{Hands, Memory, Replica, policy};
 type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
 #[cfg(feature = "probe")]
-fn start(url: IssuerUrl) -> Outcome<Issuer> {
+fn start(url: chancery_core::IssuerUrl) -> Outcome<Issuer> {
+    use chancery_software::Secret;
     use chancery_store::HttpProbe;
     #[rustfmt::skip]
     // rotation.md

@@ -1,8 +1,6 @@
 //! Documents for static hosting.
 
-use std::net::TcpListener;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use chancery_core::{Algorithm, Clock, Document, Issuer, IssuerUrl, Jwk, JwkSet};
 use chancery_software::{Engine, SoftwareSigner};
@@ -169,6 +167,9 @@ async fn a_replica_that_was_asleep_publishes_nothing_old() {
 #[cfg(feature = "aws")]
 #[tokio::test]
 async fn a_site_that_hangs_holds_up_a_step_by_a_quarter_of_the_lease() {
+    use std::net::TcpListener;
+    use std::time::{Duration, Instant};
+
     let (store, memory, clock) = (Store::memory(), Memory::default(), Hands::at_start());
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", silent.local_addr().unwrap());
