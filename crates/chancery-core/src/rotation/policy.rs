@@ -85,6 +85,14 @@ impl RotationPolicy {
     /// [`RotationPolicyError`]: which time or lane cannot be, and why.
     pub fn check(&self) -> Result<(), RotationPolicyError> {
         check_times(&self.times)?;
+        // A replica takes 2ε off its lease. What is left must be something.
+        let (lease, needed) = (self.times.lease, self.times.clock_errors());
+        if lease <= needed {
+            return Err(RotationPolicyError::ShortLease {
+                found: lease,
+                clock_errors: needed,
+            });
+        }
         if self.lanes.is_empty() {
             return Err(RotationPolicyError::NoLane);
         }
@@ -295,6 +303,13 @@ pub enum RotationPolicyError {
         /// What it is.
         found: Duration,
     },
+    /// The lease is no longer than 2ε, which replicas take off it: nothing would ever sign.
+    ShortLease {
+        /// The lease.
+        found: Duration,
+        /// 2ε.
+        clock_errors: Duration,
+    },
     /// There is no lane, so nothing could ever sign.
     NoLane,
     /// Two lanes have one algorithm.
@@ -331,6 +346,15 @@ impl fmt::Display for RotationPolicyError {
             Self::Time { name, found } => write!(
                 f,
                 "rotation policy: `{name}` is {found:?}; it must be whole seconds, at most ten years, and `lease` and `longest_lifetime` at least one second"
+            ),
+            Self::ShortLease {
+                found,
+                clock_errors,
+            } => write!(
+                f,
+                "rotation policy: `lease` is {} s and must be longer than two clock errors, {} s, which replicas take off it; raise `lease` or lower `clock_error`",
+                found.as_secs(),
+                clock_errors.as_secs()
             ),
             Self::NoLane => {
                 f.write_str("rotation policy: there is no lane; name an algorithm and its backend")

@@ -88,6 +88,25 @@ fn times_are_whole_seconds_and_no_more_than_ten_years() {
     ));
 }
 
+/// The minute of lease that somebody may choose is what two clocks may be apart by default.
+#[test]
+fn something_is_left_of_the_lease() {
+    let minute = Duration::from_secs(60);
+    let times = RotationTimes::default().with_lease(minute);
+    let refused = policy().with_times(times).check();
+    assert_eq!(
+        refused,
+        Err(RotationPolicyError::ShortLease {
+            found: minute,
+            clock_errors: minute,
+        })
+    );
+    let text = refused.unwrap_err().to_string();
+    assert!(text.contains("`lease` is 60 s"), "{text}");
+    let times = times.with_lease(minute + Duration::from_secs(1));
+    policy().with_times(times).check().unwrap();
+}
+
 #[test]
 fn backends_have_plain_names() {
     let long = "b".repeat(65);

@@ -97,7 +97,8 @@ fn any_policy() -> impl Strategy<Value = RotationPolicy> {
             let times = RotationTimes::default()
                 .with_max_age(max_age)
                 .with_refresh(refresh)
-                .with_lease(lease)
+                // Replicas take two clock errors off it.
+                .with_lease(lease + 2 * error)
                 .with_clock_error(error)
                 .with_signing_deadline(deadline)
                 .with_longest_lifetime(lifetime)
