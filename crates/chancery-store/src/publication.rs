@@ -16,7 +16,8 @@ use crate::store::Store;
 ///
 /// The path of a document in the store is its path in the URL, without the first slash: the store is
 /// the root of the issuers' host. The JWKS is written before the discovery document that names it,
-/// both only over what was read before, and both are read back.
+/// both only over what was read before, and both are read back. What somebody else changes or removes
+/// there is put right within a lease.
 #[derive(Debug)]
 pub struct Publication {
     store: Store,
@@ -28,8 +29,8 @@ pub struct Publication {
 #[derive(Debug)]
 struct Published {
     issuer: Arc<Issuer>,
-    /// The documents that were last seen in the store.
-    last: Option<[Document; 2]>,
+    /// The documents that were last seen in the store, and when.
+    last: Option<([Document; 2], UnixTime)>,
 }
 
 /// Documents that are to be published, and what lies in the store in their places.
@@ -69,18 +70,26 @@ impl Publication {
     /// Whether each JWKS lies in the store as it is served.
     pub(crate) fn is_complete(&self) -> bool {
         self.issuers.iter().all(|published| {
-            let last = published.last.as_ref().map(|[jwks, _]| jwks);
+            let last = published.last.as_ref().map(|([jwks, _], _)| jwks);
             last.is_some() && last == published.issuer.jwks().ok().as_ref()
         })
     }
 
-    /// Finds out what there is to publish of an issuer. The manifest must be read once more before
-    /// it is: only one that was current after this cannot be older than the documents it replaces.
-    pub(crate) async fn draft(&self, index: usize) -> Result<Option<Draft>, PublishError> {
+    /// Finds out what there is to publish of an issuer: documents that have changed, or that were
+    /// not looked at since `recently`. The manifest must be read once more before they are: only one
+    /// that was current after this cannot be older than the documents it replaces.
+    pub(crate) async fn draft(
+        &self,
+        index: usize,
+        recently: UnixTime,
+    ) -> Result<Option<Draft>, PublishError> {
         let published = &self.issuers[index];
         let issuer = &published.issuer;
         let documents = [issuer.jwks()?, issuer.discovery()?];
-        if published.last.as_ref() == Some(&documents) {
+        if let Some((last, seen_at)) = &published.last
+            && *last == documents
+            && recently < *seen_at
+        {
             return Ok(None);
         }
         let [jwks, discovery] = &documents;
@@ -114,7 +123,7 @@ impl Publication {
                 written.push(path(document).to_owned());
             }
         }
-        self.issuers[draft.index].last = Some(draft.documents);
+        self.issuers[draft.index].last = Some((draft.documents, now));
         Ok(written)
     }
 

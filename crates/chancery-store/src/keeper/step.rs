@@ -291,7 +291,8 @@ impl Keeper {
         publication: &mut Publication,
         index: usize,
     ) -> Result<Result<Vec<String>, PublishError>, KeeperError> {
-        let draft = match publication.draft(index).await {
+        let recently = present.now().saturating_sub(following.lease_len());
+        let draft = match publication.draft(index, recently).await {
             Ok(Some(draft)) => draft,
             Ok(None) => return Ok(Ok(Vec::new())),
             Err(error) => return Ok(Err(error)),

@@ -256,3 +256,28 @@ async fn a_key_that_one_issuer_could_not_publish_is_not_put_to_use() {
     let active = manifest.active(Algorithm::Es256, clock.now()).unwrap();
     assert_eq!(active.kid(), next.kid());
 }
+
+/// Somebody empties the site, or overwrites what is there, while no key changes.
+#[tokio::test]
+async fn what_others_remove_or_overwrite_is_put_right_within_a_lease() {
+    let (store, site) = (Store::memory(), Store::memory());
+    let (memory, clock) = (Memory::default(), Hands::at_start());
+    let replica = replica(&store, &memory, &clock, &site).await;
+    replica.keeper.initialize(clock.now()).await.unwrap();
+    replica.keeper.step(clock.now()).await.unwrap();
+    let published = site.read(DISCOVERY).await.unwrap().unwrap();
+    site.delete(JWKS).await.unwrap();
+    let content = Content::new(b"{}", "application/json");
+    site.replace(DISCOVERY, &content, published.version())
+        .await
+        .unwrap();
+    clock.turn(59);
+    replica.keeper.step(clock.now()).await.unwrap();
+    assert!(site.read(JWKS).await.unwrap().is_none());
+    clock.turn(1);
+    replica.keeper.step(clock.now()).await.unwrap();
+    let jwks = site.read(JWKS).await.unwrap().unwrap();
+    assert!(is(&jwks, &replica.issuer.jwks().unwrap()));
+    let discovery = site.read(DISCOVERY).await.unwrap().unwrap();
+    assert!(is(&discovery, &replica.issuer.discovery().unwrap()));
+}
