@@ -18,7 +18,7 @@ use self::verbatim::Verbatim;
 
 pub(crate) use self::compound::Turn;
 pub(crate) use self::name::{NameKind, UniqueNames};
-pub(crate) use self::verbatim::PRIVATE;
+pub(crate) use self::verbatim::{PRIVATE, check};
 
 /// How many arrays and objects of a value may stand inside one another. With the payload around
 /// them that makes 64, the most that .NET's parser takes by default; serde_json's takes 127.

@@ -54,8 +54,9 @@ impl Verbatim<'_, '_> {
     }
 }
 
-/// Checks that the text is one JSON value that can stand at this depth.
-fn check(text: &str, depth: usize) -> Result<(), Box<ValueError>> {
+/// Checks that the text is one JSON value that can stand at this depth, and that none of its objects
+/// has two members of one name, which JSON parsers read in different ways.
+pub(crate) fn check(text: &str, depth: usize) -> Result<(), Box<ValueError>> {
     let mut error = None;
     let mut reader = serde_json::Deserializer::from_str(text);
     let checked = Checked {

@@ -4,11 +4,11 @@
 //! later version of the format is refused.
 
 mod read;
-mod unique;
 mod write;
 
 use super::error::ManifestError;
 use super::manifest::Manifest;
+use crate::json_value::{self, ValueError};
 use crate::jwk::JsonError;
 
 /// The version of the format.
@@ -24,7 +24,7 @@ impl Manifest {
     pub fn from_json(json: &[u8]) -> Result<Self, ManifestError> {
         check_length(json.len())?;
         let value = serde_json::from_slice(json).map_err(|error| not_json(&error))?;
-        unique::check(json)?;
+        check_members(json)?;
         let manifest = read::manifest(value)?;
         manifest.check()?;
         Ok(manifest)
@@ -50,6 +50,16 @@ fn check_length(found: usize) -> Result<(), ManifestError> {
         return Err(ManifestError::TooLarge { found });
     }
     Ok(())
+}
+
+/// Checks that no object has two members of one name.
+fn check_members(json: &[u8]) -> Result<(), ManifestError> {
+    let not_json = |message: String| ManifestError::Json(JsonError(message));
+    let text = std::str::from_utf8(json).map_err(|error| not_json(error.to_string()))?;
+    json_value::check(text, 0).map_err(|error| match *error {
+        ValueError::Duplicate { name } => ManifestError::DuplicateMember { name },
+        error => not_json(error.to_string()),
+    })
 }
 
 fn not_json(error: &serde_json::Error) -> ManifestError {
