@@ -74,9 +74,6 @@ impl fmt::Display for State {
     }
 }
 
-/// The latency, in nanoseconds, below which threads look for what they wait for before they sleep.
-const FAST: u64 = 250_000;
-
 /// What a signer counts and remembers for its [`Health`].
 #[derive(Debug, Default)]
 pub(crate) struct Record {
@@ -102,9 +99,9 @@ impl Record {
             .fetch_max(nanoseconds, Ordering::Relaxed);
     }
 
-    /// Whether signatures come so soon that looking for one is cheaper than being woken.
-    pub(crate) fn is_fast(&self) -> bool {
-        self.last_latency.load(Ordering::Relaxed) < FAST
+    /// The last time from a call to its signature; zero when there is none yet.
+    pub(crate) fn last_latency(&self) -> Duration {
+        Duration::from_nanos(self.last_latency.load(Ordering::Relaxed))
     }
 
     pub(crate) fn not_signed(&self, kind: SignErrorKind) {

@@ -54,7 +54,8 @@ pub(crate) struct Queue {
     state: Mutex<State>,
     /// The number of waiting jobs, to look at without the lock.
     depth: AtomicUsize,
-    work: Condvar,
+    /// What each worker sleeps on.
+    work: Vec<Condvar>,
     watch: Condvar,
     capacity: usize,
 }
@@ -63,8 +64,9 @@ pub(crate) struct Queue {
 struct State {
     waiting: VecDeque<Job>,
     hands: Vec<Hand>,
-    /// The number of workers that sleep.
-    sleepers: usize,
+    /// The workers that sleep, the one that has slept least last. It is woken first: its session,
+    /// its stack and its processor's caches are warm.
+    sleepers: Vec<usize>,
     /// The number of workers that look for a job before they go to sleep.
     lookers: usize,
     /// Whether the watchdog sleeps with no deadline to wake it.
@@ -87,13 +89,13 @@ impl Queue {
             state: Mutex::new(State {
                 waiting: VecDeque::new(),
                 hands: (0..workers).map(|_| Hand::Empty).collect(),
-                sleepers: 0,
+                sleepers: Vec::with_capacity(workers),
                 lookers: 0,
                 watchdog_is_idle: false,
                 refusal: None,
             }),
             depth: AtomicUsize::new(0),
-            work: Condvar::new(),
+            work: (0..workers).map(|_| Condvar::new()).collect(),
             watch: Condvar::new(),
             capacity,
         }
@@ -132,9 +134,8 @@ impl Queue {
     }
 
     /// Waits for the next job whose caller still waits for it, and takes it. `None` when the queue is
-    /// closed for good. Where the device is fast, it looks for one before it sleeps.
-    pub(crate) fn next(&self, worker: usize, is_fast: bool) -> Option<Work> {
-        let mut may_look = is_fast;
+    /// closed for good. Where the next one is likely to come soon, it looks for it before it sleeps.
+    pub(crate) fn next(&self, worker: usize, mut may_look: bool) -> Option<Work> {
         let mut state = lock(&self.state);
         loop {
             if let Some(job) = self.take(&mut state) {
@@ -161,9 +162,10 @@ impl Queue {
                 state = lock(&self.state);
                 state.lookers -= 1;
             } else {
-                state.sleepers += 1;
-                state = wait(&self.work, state, None);
-                state.sleepers -= 1;
+                state.sleepers.push(worker);
+                state = wait(&self.work[worker], state, None);
+                // It is there still when nobody woke this one on purpose.
+                state.sleepers.retain(|sleeper| *sleeper != worker);
             }
         }
     }
@@ -242,7 +244,9 @@ impl Queue {
         let waiting = std::mem::take(&mut state.waiting);
         self.depth.store(0, Ordering::Release);
         drop(state);
-        self.work.notify_all();
+        for work in &self.work {
+            work.notify_one();
+        }
         self.watch.notify_all();
         waiting.into_iter().map(|job| job.ticket).collect()
     }
@@ -294,13 +298,18 @@ impl Queue {
         expired
     }
 
-    fn unlock_and_wake(&self, state: MutexGuard<'_, State>) {
+    fn unlock_and_wake(&self, mut state: MutexGuard<'_, State>) {
         self.depth.store(state.waiting.len(), Ordering::Release);
         // Each of those who look finds one before it sleeps.
-        let is_needed = state.sleepers > 0 && state.waiting.len() > state.lookers;
+        let is_needed = state.waiting.len() > state.lookers;
+        let sleeper = if is_needed {
+            state.sleepers.pop()
+        } else {
+            None
+        };
         drop(state);
-        if is_needed {
-            self.work.notify_one();
+        if let Some(worker) = sleeper {
+            self.work[worker].notify_one();
         }
     }
 
@@ -326,5 +335,48 @@ impl State {
 
     fn is_closed(&self) -> bool {
         self.refusal.as_ref().is_some_and(Trouble::is_final)
+    }
+}
+
+#[cfg(all(test, not(chancery_shuttle)))]
+mod tests {
+    use std::sync::mpsc;
+
+    use chancery_core::PendingSignature;
+
+    use super::*;
+
+    #[test]
+    fn the_worker_that_slept_least_is_woken_first() {
+        let queue = Queue::new(3, 8);
+        let (took, taken) = mpsc::channel();
+        let mut order = Vec::new();
+        thread::scope(|scope| {
+            for worker in 0..3 {
+                let (queue, took) = (&queue, took.clone());
+                scope.spawn(move || queue.next(worker, false).map(|_| took.send(worker)));
+                while lock(&queue.state).sleepers.len() <= worker {
+                    thread::yield_now();
+                }
+            }
+            for _ in 0..3 {
+                let submitted = Instant::now();
+                let deadline = submitted + Duration::from_secs(60);
+                let (completer, _pending) = PendingSignature::channel(deadline);
+                let job = Job {
+                    message: Vec::new(),
+                    bad_signatures: 0,
+                    ticket: Ticket {
+                        completer,
+                        submitted,
+                        deadline,
+                    },
+                };
+                let _ = queue.push(job);
+                order.extend(taken.recv_timeout(Duration::from_secs(60)));
+            }
+            queue.refuse(&Trouble::shut_down());
+        });
+        assert_eq!(order, [2, 1, 0]);
     }
 }

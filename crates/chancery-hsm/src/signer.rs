@@ -21,6 +21,10 @@ use crate::queue::{Job, LOOK, Ticket};
 use crate::shared::Shared;
 use crate::worker;
 
+/// Up to this latency a caller looks for its signature before it sleeps. It would mostly look in vain
+/// for one that takes longer.
+const FAST: Duration = Duration::from_micros(250);
+
 /// How long after its deadline a call gives up by itself, should the thread that watches deadlines
 /// not have told it.
 const GRACE: Duration = Duration::from_millis(20);
@@ -145,7 +149,7 @@ impl Signer for HsmSigner {
     fn sign(&self, input: &SigningInput<'_>) -> Result<Signature, SignError> {
         let is_next = self.shared.queue.depth() == 0;
         let mut pending = self.submit(input);
-        if is_next && self.shared.record.is_fast() {
+        if is_next && self.shared.record.last_latency() < FAST {
             let until = Instant::now() + LOOK;
             while Instant::now() < until {
                 let mut context = Context::from_waker(Waker::noop());

@@ -16,6 +16,10 @@ use crate::trouble::Trouble;
 /// this is never taken for a token.
 const SELF_TEST: &[u8] = b"chancery self-test";
 
+/// Up to this latency a worker looks for the next job before it sleeps. To wake it takes up to a
+/// twentieth of that.
+const SOON: Duration = Duration::from_millis(1);
+
 /// How often a device may sign wrongly for a caller before the caller is told.
 const MOST_BAD_SIGNATURES: usize = 3;
 
@@ -156,7 +160,8 @@ fn report_failure(
 /// anything.
 fn serve<S: Session>(worker: usize, shared: &Shared, mut session: S) -> bool {
     let mut has_signed = false;
-    while let Some(mut work) = shared.queue.next(worker, shared.record.is_fast()) {
+    let may_look = || shared.record.last_latency() < SOON;
+    while let Some(mut work) = shared.queue.next(worker, may_look()) {
         let trouble = match sign(shared, &mut session, &work.message) {
             Ok(signature) => {
                 has_signed = true;

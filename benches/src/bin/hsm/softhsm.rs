@@ -1,5 +1,6 @@
 //! SoftHSM, driven by bare `cryptoki` and by a signer.
 
+use std::thread;
 use std::time::Duration;
 
 use chancery::{Algorithm, Signer, SigningInput};
@@ -24,35 +25,56 @@ pub(crate) fn run() -> Outcome {
     let bare = Bare::open()?;
     for (algorithm, label) in [(Algorithm::Es256, EC), (Algorithm::Rs256, RSA)] {
         let open = |options| token.signer().label(label).options(options).open();
-        let unverified = open(unverified(HsmOptions::new()))?;
-        let verified = open(HsmOptions::new())?;
+        let processors = thread::available_parallelism()?;
+        let signers = Signers {
+            unverified: open(unverified(HsmOptions::new()))?,
+            verified: open(HsmOptions::new())?,
+            one_a_processor: open(unverified(HsmOptions::new().with_workers(processors)))?,
+        };
         for callers in [1, 2, 8] {
-            compare(algorithm, label, callers, &bare, &unverified, &verified)?;
+            compare(algorithm, label, callers, &bare, &signers)?;
         }
     }
     Ok(())
 }
 
-/// Measures the three in turn, round by round, so that what else the machine does hits all alike.
+/// Signers with one key.
+struct Signers {
+    unverified: HsmSigner,
+    verified: HsmSigner,
+    /// As the first one, with as many workers as there are processors, which is what a module that
+    /// computes in this process can do at once.
+    one_a_processor: HsmSigner,
+}
+
+/// Measures them in turn, round by round, so that what else the machine does hits all alike.
 fn compare(
     algorithm: Algorithm,
     label: &str,
     callers: usize,
     bare: &Bare,
-    unverified: &HsmSigner,
-    verified: &HsmSigner,
+    signers: &Signers,
 ) -> Outcome {
+    let Signers {
+        unverified,
+        verified,
+        one_a_processor,
+    } = signers;
     let mut ratios = Vec::new();
     let mut verified_ratios = Vec::new();
+    let mut one_a_processor_ratios = Vec::new();
     let mut handed_over_ratios = Vec::new();
     let mut throughputs = [const { Vec::new() }; 3];
     for _ in 0..ROUNDS {
         let by_bare = Load::measure(callers, TIME, || bare.caller(algorithm, label))?;
         let by_unverified = Load::measure(callers, TIME, || Ok(sign_with(unverified, algorithm)))?;
         let by_verified = Load::measure(callers, TIME, || Ok(sign_with(verified, algorithm)))?;
+        let by_one_a_processor =
+            Load::measure(callers, TIME, || Ok(sign_with(one_a_processor, algorithm)))?;
         let by_handed_over = HandOver::measure(callers, TIME, || bare.caller(algorithm, label))?;
         ratios.push(by_unverified.throughput / by_bare.throughput);
         handed_over_ratios.push(by_handed_over.throughput / by_bare.throughput);
+        one_a_processor_ratios.push(by_one_a_processor.throughput / by_bare.throughput);
         verified_ratios.push(by_verified.throughput / by_bare.throughput);
         for (all, one) in throughputs
             .iter_mut()
@@ -64,9 +86,11 @@ fn compare(
     let [bare, unverified, verified] = throughputs.map(median);
     println!(
         "{algorithm} softhsm {callers} {}  ratio {:.3}  bare {bare:.0}/s  chancery {unverified:.0}/s  \
-         verified {verified:.0}/s, ratio {:.3}  bare hand-over ratio {:.3}",
+         one worker a processor ratio {:.3}  verified {verified:.0}/s, ratio {:.3}  bare \
+         hand-over ratio {:.3}",
         if callers == 1 { "caller " } else { "callers" },
         median(ratios),
+        median(one_a_processor_ratios),
         median(verified_ratios),
         median(handed_over_ratios),
     );

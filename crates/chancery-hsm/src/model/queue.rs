@@ -34,8 +34,8 @@ impl Model {
     }
 
     /// Takes one job and signs it; false when the queue is closed.
-    fn sign_one(&self, worker: usize, is_fast: bool) -> bool {
-        let Some(_work) = self.queue.next(worker, is_fast) else {
+    fn sign_one(&self, worker: usize, may_look: bool) -> bool {
+        let Some(_work) = self.queue.next(worker, may_look) else {
             return false;
         };
         if let Some(ticket) = self.queue.finish(worker) {
@@ -46,8 +46,8 @@ impl Model {
     }
 
     /// Takes one job and fails; false when the queue is closed.
-    fn fail_one(&self, worker: usize, is_fast: bool) -> bool {
-        let Some(work) = self.queue.next(worker, is_fast) else {
+    fn fail_one(&self, worker: usize, may_look: bool) -> bool {
+        let Some(work) = self.queue.next(worker, may_look) else {
             return false;
         };
         if let Some((ticket, error)) = self.queue.put_back(worker, work) {
