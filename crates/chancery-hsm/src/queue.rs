@@ -14,6 +14,9 @@ use crate::trouble::Trouble;
 /// in between: a module in this process signs in less time than it takes to wake a thread.
 pub(crate) const LOOK: Duration = Duration::from_micros(100);
 
+/// How long a worker may sleep while others are woken.
+const LONG: Duration = Duration::from_secs(1);
+
 /// A signature that somebody waits for.
 #[derive(Debug)]
 pub(crate) struct Job {
@@ -64,9 +67,8 @@ pub(crate) struct Queue {
 struct State {
     waiting: VecDeque<Job>,
     hands: Vec<Hand>,
-    /// The workers that sleep, the one that has slept least last. It is woken first: its session,
-    /// its stack and its processor's caches are warm.
-    sleepers: Vec<usize>,
+    /// The workers that sleep, and since when, the one that has slept least last.
+    sleepers: VecDeque<(usize, Instant)>,
     /// The number of workers that look for a job before they go to sleep.
     lookers: usize,
     /// Whether the watchdog sleeps with no deadline to wake it.
@@ -89,7 +91,7 @@ impl Queue {
             state: Mutex::new(State {
                 waiting: VecDeque::new(),
                 hands: (0..workers).map(|_| Hand::Empty).collect(),
-                sleepers: Vec::with_capacity(workers),
+                sleepers: VecDeque::with_capacity(workers),
                 lookers: 0,
                 watchdog_is_idle: false,
                 refusal: None,
@@ -162,10 +164,10 @@ impl Queue {
                 state = lock(&self.state);
                 state.lookers -= 1;
             } else {
-                state.sleepers.push(worker);
+                state.sleepers.push_back((worker, Instant::now()));
                 state = wait(&self.work[worker], state, None);
                 // It is there still when nobody woke this one on purpose.
-                state.sleepers.retain(|sleeper| *sleeper != worker);
+                state.sleepers.retain(|(sleeper, _)| *sleeper != worker);
             }
         }
     }
@@ -303,7 +305,7 @@ impl Queue {
         // Each of those who look finds one before it sleeps.
         let is_needed = state.waiting.len() > state.lookers;
         let sleeper = if is_needed {
-            state.sleepers.pop()
+            state.next_to_wake()
         } else {
             None
         };
@@ -324,6 +326,18 @@ impl Queue {
 }
 
 impl State {
+    /// Takes a worker from those that sleep: the one that has slept least, whose session and whose
+    /// processor's caches are warm. But one that has slept long comes first, lest its session go
+    /// stale and nobody notice until all are needed at once.
+    fn next_to_wake(&mut self) -> Option<usize> {
+        let (worker, since) = *self.sleepers.front()?;
+        if since.elapsed() > LONG {
+            self.sleepers.pop_front();
+            return Some(worker);
+        }
+        self.sleepers.pop_back().map(|(worker, _)| worker)
+    }
+
     fn deadlines(&self) -> impl Iterator<Item = Instant> {
         let signing = self.hands.iter().filter_map(|hand| match hand {
             Hand::Signing(ticket) => Some(ticket.deadline),
@@ -348,6 +362,16 @@ mod tests {
 
     #[test]
     fn the_worker_that_slept_least_is_woken_first() {
+        assert_eq!(woken_after(Duration::ZERO), [2, 1, 0]);
+    }
+
+    #[test]
+    fn workers_that_slept_long_are_woken_before() {
+        assert_eq!(woken_after(LONG + Duration::from_millis(50)), [0, 1, 2]);
+    }
+
+    /// In which order three workers are woken that went to sleep one after the other.
+    fn woken_after(time: Duration) -> Vec<usize> {
         let queue = Queue::new(3, 8);
         let (took, taken) = mpsc::channel();
         let mut order = Vec::new();
@@ -359,6 +383,7 @@ mod tests {
                     thread::yield_now();
                 }
             }
+            thread::sleep(time);
             for _ in 0..3 {
                 let submitted = Instant::now();
                 let deadline = submitted + Duration::from_secs(60);
@@ -377,6 +402,6 @@ mod tests {
             }
             queue.refuse(&Trouble::shut_down());
         });
-        assert_eq!(order, [2, 1, 0]);
+        order
     }
 }
