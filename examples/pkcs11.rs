@@ -24,10 +24,14 @@ const AUDIENCE: &str = "sts.amazonaws.com";
 const TOKEN: &str = "chancery-example";
 const PIN: &str = "1234";
 
+/// What this program says to itself when it starts itself again.
+const TOKEN_IS_MADE: &str = "token-is-made";
+
 fn main() -> ExitCode {
-    let outcome = match env::var_os("SOFTHSM2_CONF") {
-        Some(_) => run(),
-        None => with_soft_hsm(),
+    let outcome = if env::args().nth(1).as_deref() == Some(TOKEN_IS_MADE) {
+        run()
+    } else {
+        with_soft_hsm()
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("{error}");
@@ -112,7 +116,8 @@ fn with_soft_hsm() -> Result<ExitCode, Box<dyn Error>> {
     let folder = env::temp_dir().join(format!("chancery-pkcs11-{}", std::process::id()));
     let status = make_token(&folder).and_then(|configuration| {
         let mut again = Command::new(env::current_exe()?);
-        Ok(again.env("SOFTHSM2_CONF", configuration).status()?)
+        again.arg(TOKEN_IS_MADE).env("SOFTHSM2_CONF", configuration);
+        Ok(again.status()?)
     });
     fs::remove_dir_all(&folder)?;
     Ok(if status?.success() {

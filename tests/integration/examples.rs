@@ -75,6 +75,22 @@ fn yubihsm_signs_with_a_mock_and_destroys_its_key() {
 }
 
 #[test]
+#[ignore = "needs SoftHSM; cargo xtask test sets it up"]
+fn pkcs11_signs_in_a_token_of_its_own_and_destroys_its_key() {
+    let mut command = example("pkcs11", Path::new("."));
+    // An operator's own tokens are not touched.
+    command.env("SOFTHSM2_CONF", "/nonexistent/softhsm2.conf");
+    let text = said(&command.output().unwrap());
+    let keys = JwkSet::from_json(line(&text, r#"{"keys":"#).as_bytes()).unwrap();
+    let token = line(&text, "eyJ");
+    Verifier::new("https://id.example.com", AUDIENCE, keys)
+        .verify(token)
+        .unwrap();
+    let end = "Destroyed the key; the token holds 0.\n";
+    assert!(text.ends_with(end), "{text}");
+}
+
+#[test]
 fn serve_answers_documents_and_tokens() {
     let mut child = Running(
         example("serve", Path::new("."))

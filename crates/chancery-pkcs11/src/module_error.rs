@@ -25,6 +25,8 @@ enum Cause {
     Device,
     /// The session was lost, to a restart or to somebody else.
     Session,
+    /// The module does not have the mechanism, which says nothing of the device.
+    Mechanism,
     Other,
 }
 
@@ -40,6 +42,11 @@ impl ModuleError {
     /// until they are started afresh.
     pub(crate) const fn is_of_device(&self) -> bool {
         matches!(self.cause, Cause::Device)
+    }
+
+    /// Whether the module lacks the mechanism.
+    pub(crate) const fn is_of_mechanism(&self) -> bool {
+        matches!(self.cause, Cause::Mechanism)
     }
 
     /// Whether the session was lost, so that all may be well in another one.
@@ -91,6 +98,7 @@ impl CallError {
                 RvError::DeviceError | RvError::DeviceRemoved | RvError::TokenNotPresent,
                 _,
             )) => Cause::Device,
+            Self::Module(Error::Pkcs11(RvError::MechanismInvalid, _)) => Cause::Mechanism,
             // Where the device computes, TPMs say no more than that when they are gone. Where objects
             // are found and read, it may be about one of them.
             Self::Module(Error::Pkcs11(

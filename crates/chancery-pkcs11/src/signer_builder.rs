@@ -81,8 +81,9 @@ impl SignerBuilder {
         self
     }
 
-    /// How many workers sign, how long calls may take, and so on. There are never more workers
-    /// than the token says that it can have sessions.
+    /// How many workers sign, how long calls may take, and so on. There are fewer workers than the
+    /// token says that it has sessions free, but at least one: keys are listed, generated and
+    /// destroyed in the session that is left.
     #[must_use]
     pub fn options(mut self, options: HsmOptions) -> Self {
         self.options = options;
@@ -118,14 +119,8 @@ impl SignerBuilder {
     pub fn open(self) -> Result<HsmSigner, Pkcs11Error> {
         let (proven, token) = self.token.despite_restarts(|| self.prove())?;
         let jwk = proven.jwk.clone();
-        let workers = self.options.workers();
-        let options = match token.free_sessions.map(usize::try_from) {
-            Some(Ok(free)) => {
-                let free = NonZeroUsize::new(free).unwrap_or(NonZeroUsize::MIN);
-                self.options.with_workers(workers.min(free))
-            }
-            _ => self.options,
-        };
+        let workers = affordable(self.options.workers(), token.free_sessions);
+        let options = self.options.with_workers(workers);
         let device = TokenDevice::new(self.token, self.key, proven, self.refuses_extractable);
         Ok(HsmSigner::open(device, jwk, options)?)
     }
@@ -154,6 +149,17 @@ impl SignerBuilder {
         }?;
         Ok((proven, token))
     }
+}
+
+/// So many of the workers as the token has sessions for, while one stays free: to list keys, to
+/// generate the next one and to destroy the last takes one at a time, and a rotation does so beside
+/// the signer. One worker there is in any case.
+fn affordable(workers: NonZeroUsize, free_sessions: Option<u64>) -> NonZeroUsize {
+    let Some(Ok(free)) = free_sessions.map(usize::try_from) else {
+        return workers;
+    };
+    let free = NonZeroUsize::new(free.saturating_sub(1)).unwrap_or(NonZeroUsize::MIN);
+    workers.min(free)
 }
 
 /// Something an operator should know of a key that can sign.
@@ -197,5 +203,23 @@ impl fmt::Display for Warning {
                 "{key} was extractable once, or was imported: there may be copies of it outside"
             ),
         }
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(chancery_shuttle))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_stays_free() {
+        let affordable = |free| affordable(NonZeroUsize::new(8).unwrap(), free).get();
+        assert_eq!(affordable(None), 8);
+        assert_eq!(affordable(Some(100)), 8);
+        assert_eq!(affordable(Some(9)), 8);
+        assert_eq!(affordable(Some(8)), 7);
+        assert_eq!(affordable(Some(2)), 1);
+        assert_eq!(affordable(Some(1)), 1);
+        assert_eq!(affordable(Some(0)), 1);
     }
 }

@@ -5,12 +5,13 @@
 use std::thread;
 use std::time::Duration;
 
-use chancery_core::Signer as _;
+use chancery_core::{Signer as _, SigningInput};
 use chancery_fault_module::{Effect, Fault, Faults, Function, Injection, SoftHsm, When};
 use chancery_pkcs11::{KeyPair, Pin, Pkcs11Error, Token};
 use cryptoki::object::Attribute;
 use cryptoki_sys::{
-    CKR_DEVICE_ERROR, CKR_GENERAL_ERROR, CKR_HOST_MEMORY, CKR_SESSION_HANDLE_INVALID,
+    CKR_DEVICE_ERROR, CKR_GENERAL_ERROR, CKR_HOST_MEMORY, CKR_MECHANISM_INVALID,
+    CKR_SESSION_HANDLE_INVALID,
 };
 
 // The other tests use the rest of it.
@@ -192,6 +193,43 @@ fn a_device_that_is_away_is_no_empty_token() {
         );
         assert!(fault.end() > 0);
         assert_eq!(token.keys().unwrap().len(), 1);
+    });
+}
+
+/// SoftHSM has one way to sign with a key on a curve. That it lacks the other says nothing of a key
+/// whose device was away for a moment.
+#[test]
+#[ignore = "needs SoftHSM"]
+fn a_device_that_is_away_for_one_signature_makes_no_key_useless() {
+    in_own_process(
+        "a_device_that_is_away_for_one_signature_makes_no_key_useless",
+        || {
+            let (faults, token) = open();
+            token.generate(KeyPair::P256, "key", None).unwrap();
+            let effect = Effect::Return(CKR_DEVICE_ERROR);
+            let fault = inject(&faults, Function::Sign, effect, When::Next(1));
+            let signer = token.signer().label("key").open();
+            assert_eq!(fault.end(), 1);
+            signer.unwrap();
+        },
+    );
+}
+
+#[test]
+#[ignore = "needs SoftHSM"]
+fn what_the_first_way_refuses_is_signed_in_the_second() {
+    in_own_process("what_the_first_way_refuses_is_signed_in_the_second", || {
+        let (faults, token) = open();
+        let rsa = KeyPair::Rsa { bits: 2048 };
+        token.generate(rsa, "key", None).unwrap();
+        let effect = Effect::Return(CKR_MECHANISM_INVALID);
+        let fault = inject(&faults, Function::SignInit, effect, When::Next(1));
+        let signer = token.signer().label("key").open().unwrap();
+        assert_eq!(fault.end(), 1);
+        assert_eq!(faults.calls(Function::Finalize), 0);
+        let input = SigningInput::new(signer.jwk().algorithm(), b"header.payload");
+        // Verified before it is released.
+        signer.sign(&input).unwrap();
     });
 }
 
