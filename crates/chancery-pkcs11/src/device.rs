@@ -13,8 +13,11 @@ use crate::module_error::ModuleError;
 use crate::sync::{Mutex, lock};
 use crate::token::Token;
 
-/// Between two restarts for a key that is not there, or while the module signs with others.
-const PAUSE: Duration = Duration::from_secs(5);
+/// Between two restarts for a key that is not there, or while the module signs with others: SoftHSM
+/// for one shows neither a token nor a key that is back until then. A signer looks for its key every
+/// half second by that time, so each second time the module is restarted first, and what is back is
+/// found within some one and a half seconds.
+const PAUSE: Duration = Duration::from_millis(750);
 
 /// A key on a token, whose public half was pinned when it was opened first.
 pub(crate) struct TokenDevice {
@@ -25,29 +28,19 @@ pub(crate) struct TokenDevice {
     state: Mutex<State>,
 }
 
-#[derive(Default)]
 struct State {
     /// The module's epoch when a session was opened last, or could not be.
     epoch: u64,
     failure: Failure,
-    reset_in_vain: Option<Reset>,
-}
-
-/// A restart of the module that brought no session so far.
-#[derive(Clone, Copy)]
-struct Reset {
-    at: Instant,
-    /// For what it was.
-    failure: Failure,
-    /// The number of signatures that the module had made.
-    signed: u64,
+    /// When a session was opened last, or could first not be for this reason. A restart after that
+    /// was in vain, whichever signer asked for it.
+    since: Instant,
 }
 
 /// What a session could not be opened for, as far as it decides whether a restart may help.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Failure {
     /// Nothing, or anything else.
-    #[default]
     Other,
     /// The key is not there, or not alone.
     Key,
@@ -67,7 +60,11 @@ impl TokenDevice {
             key,
             proven,
             refuses_extractable,
-            state: Mutex::new(State::default()),
+            state: Mutex::new(State {
+                epoch: 0,
+                failure: Failure::Other,
+                since: Instant::now(),
+            }),
         }
     }
 
@@ -108,14 +105,15 @@ impl Device for TokenDevice {
         let opened = self.open_key();
         let mut state = lock(&self.state);
         state.epoch = self.token.module().epoch();
-        state.failure = match &opened {
+        let failure = match &opened {
             Err(Pkcs11Error::NoKey { .. } | Pkcs11Error::SeveralKeys { .. }) => Failure::Key,
             Err(Pkcs11Error::Pin(_)) => Failure::Pin,
             _ => Failure::Other,
         };
-        if opened.is_ok() {
-            state.reset_in_vain = None;
+        if opened.is_ok() || failure != state.failure {
+            state.since = Instant::now();
         }
+        state.failure = failure;
         Ok(opened?)
     }
 
@@ -123,12 +121,13 @@ impl Device for TokenDevice {
     /// works all the same, restarts only disturb its other signers, so they become rare.
     fn reset(&self) -> Result<(), DeviceError> {
         let module = self.token.module();
-        let mut state = lock(&self.state);
-        let failure = state.failure;
-        let before = state
-            .reset_in_vain
-            .filter(|reset| reset.failure == failure && reset.at.elapsed() < PAUSE);
-        let useless = match (failure, before) {
+        let state = lock(&self.state);
+        let (over, failure, since) = (state.epoch, state.failure, state.since);
+        drop(state);
+        let in_vain = module
+            .last_reset()
+            .filter(|reset| reset.at > since && reset.at.elapsed() < PAUSE);
+        let useless = match (failure, in_vain) {
             (Failure::Pin, _) => Some("the module is not started afresh for want of a PIN"),
             (Failure::Key, Some(_)) => {
                 Some("the module was started afresh just now, which did not bring the key")
@@ -142,13 +141,6 @@ impl Device for TokenDevice {
         if let Some(reason) = useless {
             return Err(DeviceError::new(DeviceErrorKind::Failed, reason));
         }
-        state.reset_in_vain = Some(Reset {
-            at: Instant::now(),
-            failure,
-            signed: module.signed(),
-        });
-        let over = state.epoch;
-        drop(state);
         module.reset(over).map_err(|error| {
             DeviceError::new(
                 DeviceErrorKind::Failed,

@@ -50,7 +50,7 @@ pub(crate) struct Module {
     gate: Gate,
     /// Whether the `C_Initialize` that counts was ours.
     is_ours: AtomicBool,
-    last_reset: Mutex<Option<Instant>>,
+    last_reset: Mutex<Option<Reset>>,
     /// Which of the sessions here has which handle in which epoch, by what it knows of its end.
     sessions: Mutex<BTreeMap<(u64, CK_SESSION_HANDLE), Arc<AtomicBool>>>,
     /// The number of signatures made, of all keys together.
@@ -60,6 +60,14 @@ pub(crate) struct Module {
     /// for good. Its server answers one after the other anyway.
     turn: Option<Mutex<()>>,
     logins: Logins,
+}
+
+/// The last restart, or try at one.
+#[derive(Clone, Copy)]
+pub(crate) struct Reset {
+    pub(crate) at: Instant,
+    /// The number of signatures that the module had made.
+    pub(crate) signed: u64,
 }
 
 impl Module {
@@ -196,8 +204,8 @@ impl Module {
     /// Finalises and initialises the module, unless the epoch is over already or that was done
     /// only just now.
     pub(crate) fn reset(&self, over: u64) -> Result<(), CallError> {
-        let is_recent = |last: Instant| last.elapsed() < RESET_INTERVAL;
-        if self.gate.epoch() != over || lock(&self.last_reset).is_some_and(is_recent) {
+        let is_recent = |last: Reset| last.at.elapsed() < RESET_INTERVAL;
+        if self.gate.epoch() != over || self.last_reset().is_some_and(is_recent) {
             return Ok(());
         }
         if !self.is_ours.load(Ordering::Relaxed) {
@@ -229,12 +237,20 @@ impl Module {
             }
         });
         if !matches!(restarted, Err(NotRestarted::NotNeeded)) {
-            *lock(&self.last_reset) = Some(Instant::now());
+            *lock(&self.last_reset) = Some(Reset {
+                at: Instant::now(),
+                signed: self.signed(),
+            });
         }
         match restarted {
             Ok(outcome) => Ok(outcome?),
             Err(reason) => reason.into(),
         }
+    }
+
+    /// The last restart that [`Module::reset`] tried, of whichever signer.
+    pub(crate) fn last_reset(&self) -> Option<Reset> {
+        *lock(&self.last_reset)
     }
 
     /// The logins to its tokens.

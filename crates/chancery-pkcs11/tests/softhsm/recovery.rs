@@ -1,7 +1,8 @@
 //! What befalls a token, while signers are at work.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -186,7 +187,8 @@ fn a_key_that_was_destroyed_costs_the_others_few_restarts() {
             tries.load(Ordering::Relaxed) > 8,
             "it is looked for all the time"
         );
-        let most = 1 + began.elapsed().as_secs() / 5;
+        // One a second: a key that is put back has to be found within two.
+        let most = 1 + began.elapsed().as_secs();
         let resets = without.health().resets;
         assert!((1..=most).contains(&resets), "{resets} of {most}");
     });
@@ -223,8 +225,16 @@ fn at_rest(signer: &HsmSigner) {
 
 /// Does something to the token while four callers sign, none of whom may notice.
 fn under_load(signer: &HsmSigner, act: impl FnOnce()) {
+    /// A check that fails must end the callers too.
+    struct Done<'a>(&'a AtomicBool);
+    impl Drop for Done<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
     let is_done = AtomicBool::new(false);
     thread::scope(|scope| {
+        let _done = Done(&is_done);
         for _ in 0..4 {
             scope.spawn(|| {
                 while !is_done.load(Ordering::Relaxed) {
@@ -235,7 +245,6 @@ fn under_load(signer: &HsmSigner, act: impl FnOnce()) {
         thread::sleep(Duration::from_millis(50));
         act();
         thread::sleep(Duration::from_millis(50));
-        is_done.store(true, Ordering::Relaxed);
     });
     signs(signer);
 }
@@ -245,32 +254,15 @@ fn under_load(signer: &HsmSigner, act: impl FnOnce()) {
 #[ignore = "needs SoftHSM; cargo xtask test sets it up"]
 fn a_token_that_stays_away_leaves_the_others_in_peace() {
     isolated(|hsm| {
-        let folders = || {
-            let entries = fs::read_dir(hsm.tokens()).unwrap();
-            let paths = entries.map(|entry| entry.unwrap().path());
-            paths.collect::<std::collections::BTreeSet<_>>()
-        };
-        let before = folders();
-        hsm.add_token("second");
-        let after = folders();
-        let second_folder = after.difference(&before).next().unwrap();
-        let first = hsm.token();
-        first.generate(KeyPair::P256, "key", None).unwrap();
-        let second = hsm.builder().label("second").open().unwrap();
-        second.generate(KeyPair::P256, "key", None).unwrap();
-        let well = first.signer().label("key").open().unwrap();
-        let options = HsmOptions::new().with_deadline(Duration::from_millis(300));
-        let gone = second.signer().label("key").options(options);
-        let gone = gone.open().unwrap();
-        signs(&gone);
+        let (well, gone, folder) = two_tokens(hsm, Duration::from_millis(300));
         let away = hsm.folder().join("away");
-        fs::rename(second_folder, &away).unwrap();
-        let until = Instant::now() + Duration::from_secs(3);
+        fs::rename(&folder, &away).unwrap();
+        let began = Instant::now();
         let input = SigningInput::new(Algorithm::Es256, b"header.payload");
         // Kept, since a call that is given up at once may never reach a worker, and a worker
         // without work does not learn that its session is gone.
         let mut waiting = VecDeque::new();
-        while Instant::now() < until {
+        while began.elapsed() < Duration::from_secs(3) {
             signs(&well);
             waiting.push_back(gone.begin_sign(&input));
             if waiting.len() > 64 {
@@ -278,12 +270,17 @@ fn a_token_that_stays_away_leaves_the_others_in_peace() {
             }
             thread::sleep(Duration::from_millis(5));
         }
+        let lasted = began.elapsed();
         drop(waiting);
         assert_eq!(gone.health().sessions, 0);
+        // One for the key that is missing, one for the token that is gone, and then one a second:
+        // who is to be found within two seconds of its return has to be looked for that often. Each
+        // holds up the others for some milliseconds.
         let resets = gone.health().resets;
-        assert!((1..=2).contains(&resets), "{resets} restarts");
+        let most = 2 + lasted.as_secs();
+        assert!((1..=most).contains(&resets), "{resets} of {most} restarts");
         // It is found when it is back.
-        fs::rename(&away, second_folder).unwrap();
+        fs::rename(&away, &folder).unwrap();
         let back = Instant::now();
         while gone.health().sessions == 0 {
             assert!(back.elapsed() < Duration::from_secs(20));
@@ -292,4 +289,84 @@ fn a_token_that_stays_away_leaves_the_others_in_peace() {
         }
         signs(&gone);
     });
+}
+
+/// Whoever waits for a token that is back has it within two seconds, however much the module signs
+/// with others meanwhile.
+#[test]
+#[ignore = "needs SoftHSM; cargo xtask test sets it up"]
+fn a_token_that_is_back_is_found_while_others_sign() {
+    isolated(|hsm| {
+        let (well, gone, folder) = two_tokens(hsm, Duration::from_secs(10));
+        let away = hsm.folder().join("away");
+        // Different moments between two restarts.
+        for lasts in [2700, 3000, 3300] {
+            under_load(&well, || {
+                under_load(&gone, || {
+                    fs::rename(&folder, &away).unwrap();
+                    thread::sleep(Duration::from_millis(lasts));
+                    assert_eq!(gone.health().sessions, 0);
+                    fs::rename(&away, &folder).unwrap();
+                    let back = Instant::now();
+                    signs(&gone);
+                    let took = back.elapsed();
+                    println!("signing again after {took:?}");
+                    assert!(took < Duration::from_secs(2), "{took:?}");
+                });
+            });
+        }
+    });
+}
+
+/// SoftHSM does not notice that the files of a key are back until it is restarted.
+#[test]
+#[ignore = "needs SoftHSM; cargo xtask test sets it up"]
+fn a_key_that_is_back_is_found_while_others_sign() {
+    isolated(|hsm| {
+        let (well, without, folder) = two_tokens(hsm, Duration::from_secs(10));
+        let away = hsm.folder().join("away");
+        fs::create_dir(&away).unwrap();
+        let move_keys = |from: &Path, to: &Path| {
+            for entry in fs::read_dir(from).unwrap() {
+                let name = entry.unwrap().file_name();
+                if name != "token.object" && name.to_string_lossy().ends_with(".object") {
+                    fs::rename(from.join(&name), to.join(&name)).unwrap();
+                }
+            }
+        };
+        under_load(&well, || {
+            under_load(&without, || {
+                move_keys(&folder, &away);
+                thread::sleep(Duration::from_secs(3));
+                assert_eq!(without.health().sessions, 0);
+                move_keys(&away, &folder);
+                let back = Instant::now();
+                signs(&without);
+                let took = back.elapsed();
+                println!("signing again after {took:?}");
+                assert!(took < Duration::from_secs(2), "{took:?}");
+            });
+        });
+    });
+}
+
+/// A signer on each of two tokens, the second with this deadline, and the folder of the second token.
+fn two_tokens(hsm: &SoftHsm, deadline: Duration) -> (HsmSigner, HsmSigner, PathBuf) {
+    let folders = || {
+        let entries = fs::read_dir(hsm.tokens()).unwrap();
+        let paths = entries.map(|entry| entry.unwrap().path());
+        paths.collect::<BTreeSet<_>>()
+    };
+    let before = folders();
+    hsm.add_token("second");
+    let folder = folders().difference(&before).next().unwrap().clone();
+    let first = hsm.token();
+    first.generate(KeyPair::P256, "key", None).unwrap();
+    let second = hsm.builder().label("second").open().unwrap();
+    second.generate(KeyPair::P256, "key", None).unwrap();
+    let options = HsmOptions::new().with_deadline(deadline);
+    let signers = [first.signer(), second.signer().options(options)];
+    let [first, second] = signers.map(|signer| signer.label("key").open().unwrap());
+    signs(&second);
+    (first, second, folder)
 }
