@@ -7,6 +7,7 @@ use chancery_core::rotation::{BackendError, CreatedKey, KeyBackend};
 use chancery_core::{Algorithm, Curve, Jwk, KeyType, Signer};
 use chancery_hsm::HsmOptions;
 
+use crate::deadline::Operation;
 use crate::error::Pkcs11Error;
 use crate::generate::KeyPair;
 use crate::key_object::{KeySelector, private_keys};
@@ -21,6 +22,9 @@ use crate::uri::Pkcs11Uri;
 /// bits. A key is referred to by a URI of its label and its id, such as
 /// `pkcs11:object=issuer-es256;type=private;id=%01%FF`, without token, module and PIN, which each
 /// replica knows by itself.
+///
+/// Each call has the token's deadline
+/// ([`TokenBuilder::deadline`](crate::TokenBuilder::deadline)) for all that it does.
 ///
 /// ```no_run
 /// use chancery_core::Algorithm;
@@ -117,8 +121,8 @@ impl TokenBackend {
     }
 }
 
-impl KeyBackend for TokenBackend {
-    fn create(&self, algorithm: Algorithm, name: &str) -> Result<CreatedKey, BackendError> {
+impl TokenBackend {
+    fn create_now(&self, algorithm: Algorithm, name: &str) -> Result<CreatedKey, BackendError> {
         let key_pair = match algorithm.key_type() {
             KeyType::Ec(Curve::P256) => KeyPair::P256,
             KeyType::Ec(Curve::P384) => KeyPair::P384,
@@ -130,7 +134,7 @@ impl KeyBackend for TokenBackend {
                 )));
             }
         };
-        let failed = format!("no key for {algorithm} could be made on the token");
+        let failed = not_made(algorithm);
         let key = self
             .generate(key_pair, name)
             .map_err(because(failed.clone()))?;
@@ -156,13 +160,8 @@ impl KeyBackend for TokenBackend {
         }
     }
 
-    fn open(&self, reference: &str, jwk: &Jwk) -> Result<Arc<dyn Signer>, BackendError> {
-        self.signer(&parse(reference)?, jwk)
-    }
-
-    fn destroy(&self, reference: &str, jwk: &Jwk) -> Result<(), BackendError> {
-        let uri = parse(reference)?;
-        let failed = || format!("key {} could not be destroyed on the token", jwk.kid());
+    fn destroy_now(&self, uri: &Pkcs11Uri, jwk: &Jwk) -> Result<(), BackendError> {
+        let failed = || not_destroyed(jwk);
         let is_meant = |key: &TokenKey| {
             uri.object().is_none_or(|label| label == key.label())
                 && uri.id().is_none_or(|id| id == key.id())
@@ -172,19 +171,49 @@ impl KeyBackend for TokenBackend {
             .iter()
             .any(|key| is_meant(key) && key.kid() != jwk.kid())
         {
-            return Err(is_another(&uri, jwk));
+            return Err(is_another(uri, jwk));
         }
         match self.token.destroy(jwk.kid()) {
             Err(Pkcs11Error::NoKey { .. }) => {}
             destroyed => return destroyed.map_err(because(failed())),
         }
-        match self.is_there(&uri) {
+        match self.is_there(uri) {
             Ok(false) => Ok(()),
             // It cannot sign, or it would be on the list.
-            Ok(true) => Err(is_another(&uri, jwk)),
+            Ok(true) => Err(is_another(uri, jwk)),
             Err(error) => Err(because(failed())(error)),
         }
     }
+}
+
+impl KeyBackend for TokenBackend {
+    fn create(&self, algorithm: Algorithm, name: &str) -> Result<CreatedKey, BackendError> {
+        let (backend, name) = (self.clone(), name.to_owned());
+        let created = self.token.by_deadline(Operation::Generate, move |_| {
+            backend.create_now(algorithm, &name)
+        });
+        created.map_err(because(not_made(algorithm)))?
+    }
+
+    fn open(&self, reference: &str, jwk: &Jwk) -> Result<Arc<dyn Signer>, BackendError> {
+        self.signer(&parse(reference)?, jwk)
+    }
+
+    fn destroy(&self, reference: &str, jwk: &Jwk) -> Result<(), BackendError> {
+        let (backend, uri, key) = (self.clone(), parse(reference)?, jwk.clone());
+        let destroyed = self
+            .token
+            .by_deadline(Operation::Destroy, move |_| backend.destroy_now(&uri, &key));
+        destroyed.map_err(because(not_destroyed(jwk)))?
+    }
+}
+
+fn not_made(algorithm: Algorithm) -> String {
+    format!("no key for {algorithm} could be made on the token")
+}
+
+fn not_destroyed(jwk: &Jwk) -> String {
+    format!("key {} could not be destroyed on the token", jwk.kid())
 }
 
 /// Reads a reference, which names a key and nothing else.

@@ -6,6 +6,7 @@ use chancery_core::{Jwk, PublicKey};
 use cryptoki::object::ObjectHandle;
 use cryptoki::session::SessionState;
 
+use crate::deadline::{self, Operation};
 use crate::error::Pkcs11Error;
 use crate::key_object::{
     KeySelector, PublicKeyObject, default_algorithm, describe_private_keys, private_keys,
@@ -27,8 +28,14 @@ impl Token {
     /// # Errors
     /// [`Pkcs11Error::NoKey`] when there is no such key, [`Pkcs11Error::Copies`] when the token has
     /// it more than once, [`Pkcs11Error::SelfTest`] when it is another key after all,
-    /// [`Pkcs11Error::DestroyedPartly`] when the public half is left.
+    /// [`Pkcs11Error::DestroyedPartly`] when the public half is left, [`Pkcs11Error::NotReturned`]
+    /// when the module hangs: the key may be destroyed all the same then.
     pub fn destroy(&self, kid: &str) -> Result<(), Pkcs11Error> {
+        let kid = kid.to_owned();
+        self.by_deadline(Operation::Destroy, move |token| token.destroy_now(&kid))?
+    }
+
+    fn destroy_now(&self, kid: &str) -> Result<(), Pkcs11Error> {
         let begun = RefCell::new(None);
         let attempt = || self.destroy_once(kid, &begun);
         let mut outcome = self.despite_restarts(attempt);
@@ -52,6 +59,9 @@ impl Token {
             }
             (Err(error), _) => return Err(error),
             (Ok(doomed), _) => {
+                // It is that very key which is destroyed from here on, and no other. A public half
+                // that is left behind would only be in the way.
+                deadline::carry_through()?;
                 begun.replace(Some(doomed.clone()));
                 session.call(|session| session.destroy_object(doomed.private))?;
                 doomed

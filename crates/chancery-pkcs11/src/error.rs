@@ -4,11 +4,13 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use chancery_core::{Algorithm, KeyType, SignError};
 use chancery_hsm::{DeviceError, DeviceErrorKind};
 
 use crate::PinError;
+use crate::deadline::Operation;
 use crate::module_error::ModuleError;
 use crate::public_half::UnusableKey;
 
@@ -159,6 +161,27 @@ pub enum Pkcs11Error {
     },
     /// The system gave no random bytes.
     Random,
+    /// An operation did not return by its deadline. What it was at goes on until the module returns,
+    /// and no further.
+    NotReturned {
+        /// What was asked for.
+        operation: Operation,
+        /// The module, as it was named.
+        module: PathBuf,
+        /// The deadline.
+        after: Duration,
+    },
+    /// An operation was not begun, since the module has not returned from too many others.
+    NotBegun {
+        /// What was asked for.
+        operation: Operation,
+        /// The module, as it was named.
+        module: PathBuf,
+        /// How many of the others have reached their deadlines.
+        given_up: usize,
+    },
+    /// The system gave no thread to call the module on.
+    Thread(io::Error),
     /// A call to the module failed.
     Module(ModuleError),
     /// The signer did not start.
@@ -321,6 +344,47 @@ impl fmt::Display for Pkcs11Error {
                 "the private half of {key} was destroyed, but not its public half: {error}"
             ),
             Self::Random => f.write_str("the operating system gave no random bytes"),
+            Self::NotReturned {
+                operation,
+                module,
+                after,
+            } => {
+                write!(
+                    f,
+                    "{operation} did not return within {after:?}: the module {}, its device or the \
+                     source of the PIN hangs, or needs longer; look at the device, restart it or \
+                     fail it over, and restart the service if that does not help",
+                    module.display()
+                )?;
+                f.write_str(match operation {
+                    Operation::Generate => {
+                        "; the key may come to be all the same, so once the module answers, list \
+                         the keys before trying again"
+                    }
+                    Operation::Destroy => {
+                        "; the key may be destroyed all the same, so once the module answers, list \
+                         the keys"
+                    }
+                    _ => "",
+                })
+            }
+            Self::NotBegun {
+                operation,
+                module,
+                given_up,
+            } => write!(
+                f,
+                "{operation} was not begun: the module {} is at as many operations as it may be at \
+                 once, {given_up} of which have not returned by their deadlines; look at the \
+                 device, restart it or fail it over, and restart the service if that does not help",
+                module.display()
+            ),
+            Self::Thread(error) => {
+                write!(
+                    f,
+                    "the system gave no thread to call the module on: {error}"
+                )
+            }
             Self::Module(error) => write!(f, "the PKCS#11 module failed: {error}"),
             Self::Signer(error) => error.fmt(f),
         }
@@ -339,7 +403,7 @@ impl Error for Pkcs11Error {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         // Where the text of the cause is part of this one, the cause's own cause comes next.
         match self {
-            Self::ModuleNotFound { error, .. } => error.source(),
+            Self::ModuleNotFound { error, .. } | Self::Thread(error) => error.source(),
             Self::Pin(error) => error.source(),
             Self::UnusableKey { reason, .. } => reason.source(),
             Self::Signer(error) => error.source(),

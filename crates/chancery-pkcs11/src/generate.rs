@@ -7,6 +7,7 @@ use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, ObjectHandle};
 use cryptoki::types::Ulong;
 
+use crate::deadline::Operation;
 use crate::error::Pkcs11Error;
 use crate::key_object::{KeySelector, PublicKeyObject, private_keys, public_keys};
 use crate::key_session::{Which, prove_any};
@@ -41,12 +42,13 @@ impl Token {
     /// `CKA_EXTRACTABLE` false, which is read back. The id is random unless one is given.
     ///
     /// Before it is returned, the key signs something that is verified with its public half.
-    /// Whatever goes wrong, what was made is destroyed again.
+    /// Whatever goes wrong, what was made is destroyed again, unless the module hangs.
     ///
     /// # Errors
     /// [`Pkcs11Error::Taken`] when the token has a key of that label or id,
     /// [`Pkcs11Error::Generated`] when what the token made is not safe to use,
-    /// [`Pkcs11Error::Module`] when it cannot make it.
+    /// [`Pkcs11Error::Module`] when it cannot make it, [`Pkcs11Error::NotReturned`] when the module
+    /// hangs: the key may come to be all the same then, without having signed anything.
     pub fn generate(
         &self,
         key_pair: KeyPair,
@@ -70,8 +72,10 @@ impl Token {
             label: Some(label.to_owned()),
             id: Some(id),
         };
-        self.make(key_pair, &selector)?;
-        self.keep(&selector)
+        self.by_deadline(Operation::Generate, move |token| {
+            token.make(key_pair, &selector)?;
+            token.keep(&selector)
+        })?
     }
 
     /// Has the token make a key pair, if it has none of that label or id.

@@ -10,8 +10,14 @@
 //! A module is loaded and initialised once for the whole process, whoever uses it: several tokens
 //! of it, several signers on one token, and an application that called `C_Initialize` itself go
 //! together. Only what was initialised here is ever finalised here.
+//!
+//! A module may hang, and a call into it cannot be taken back. So whatever calls a module does so on
+//! a thread that nobody waits for longer than a deadline: signatures on the workers of their signer,
+//! by the deadline of its options; all else on a thread of its own, by that of the token
+//! ([`TokenBuilder::deadline`]).
 
 mod backend;
+mod deadline;
 mod destroy;
 mod device;
 mod error;
@@ -43,6 +49,7 @@ extern crate self as chancery_pkcs11;
 mod softhsm;
 
 pub use crate::backend::TokenBackend;
+pub use crate::deadline::Operation;
 pub use crate::error::Pkcs11Error;
 pub use crate::generate::KeyPair;
 pub use crate::module_error::ModuleError;

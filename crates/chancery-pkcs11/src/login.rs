@@ -124,7 +124,9 @@ impl State {
             return Ok(());
         }
         // Some modules have other codes for a wrong PIN than the standard's, but the token tells.
-        if error.refuses_pin() || counts_wrong_pins(module, slot) {
+        // What was never asked has refused nothing.
+        let was_asked = error.code().is_some();
+        if error.refuses_pin() || (was_asked && counts_wrong_pins(module, slot)) {
             let error = ModuleError::from(error);
             self.refused.push((hash, error.clone()));
             return Err(Pkcs11Error::WrongPin {

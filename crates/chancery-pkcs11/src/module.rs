@@ -18,6 +18,7 @@ use cryptoki::session::Session;
 use cryptoki::slot::Slot;
 use cryptoki_sys::CK_SESSION_HANDLE;
 
+use crate::deadline;
 use crate::error::Pkcs11Error;
 use crate::gate::{After, Gate, NotRestarted, Restarted};
 use crate::login::Logins;
@@ -36,9 +37,12 @@ const RESET_INTERVAL: Duration = Duration::from_millis(200);
 ///
 /// They go by their library and not by their path, since a library has one state for the process,
 /// however many paths lead to it: what refused a PIN must be known by all of them, and no restart
-/// may go on beside calls by another path.
-static MODULES: LazyLock<Mutex<BTreeMap<usize, Arc<Module>>>> =
-    LazyLock::new(|| Mutex::new(BTreeMap::new()));
+/// may go on beside calls by another path. Each has a lock of its own, since one that hangs while it
+/// is asked for its functions must not hold up the others.
+static MODULES: LazyLock<Mutex<BTreeMap<usize, Place>>> = LazyLock::new(Mutex::default);
+
+/// That of a module in the registry, empty until it is loaded as a whole.
+type Place = Arc<Mutex<Option<Arc<Module>>>>;
 
 /// A module, shared by all tokens and signers of the process that use it.
 pub(crate) struct Module {
@@ -83,10 +87,12 @@ impl Module {
             path: path.clone(),
             reason,
         };
-        let mut modules = lock(&MODULES);
+        // No lock of ours is held: where a library hangs in its initialisers, the system's loader
+        // holds up those that load others, but not those that use what is loaded.
         let library = ModuleLibrary::load(&path).map_err(|error| not_loaded(error.to_string()))?;
-        let id = library.id();
-        if let Some(module) = modules.get(&id) {
+        let place = Arc::clone(lock(&MODULES).entry(library.id()).or_default());
+        let mut place = lock(&place);
+        if let Some(module) = &*place {
             return if module.reserved == reserved {
                 Ok(Arc::clone(module))
             } else {
@@ -113,7 +119,7 @@ impl Module {
             signed: AtomicU64::new(0),
             logins: Logins::default(),
         });
-        modules.insert(id, Arc::clone(&module));
+        *place = Some(Arc::clone(&module));
         Ok(module)
     }
 
@@ -359,12 +365,18 @@ pub(crate) struct ModuleSession {
 
 impl ModuleSession {
     /// Calls the module in this session. The call must not reach for the module by another way.
+    ///
+    /// An operation that was given up ends here: it must not make or destroy anything any more, as
+    /// whoever asked for it may have done so since.
     pub(crate) fn call<T>(
         &self,
         call: impl FnOnce(&Session) -> CryptokiResult<T>,
     ) -> Result<T, CallError> {
         let _turn = self.module.turn();
         let pass = self.module.gate.enter();
+        if deadline::is_given_up() {
+            return Err(CallError::GivenUp);
+        }
         let Some(session) = &self.session else {
             return Err(CallError::Stale);
         };

@@ -74,6 +74,8 @@ pub(crate) enum CallError {
     Stuck(usize),
     /// The application started the module, so it is not ours to start afresh.
     NotOurs,
+    /// Whoever asked for the operation was told that it had not returned.
+    GivenUp,
 }
 
 impl CallError {
@@ -153,6 +155,7 @@ impl From<CallError> for ModuleError {
             CallError::NotOurs => "the application itself called C_Initialize, so the module is \
                                    not started afresh here"
                 .to_owned(),
+            CallError::GivenUp => "the operation was given up meanwhile".to_owned(),
         };
         Self { text, cause }
     }

@@ -6,6 +6,7 @@ use std::num::NonZeroUsize;
 use chancery_core::Algorithm;
 use chancery_hsm::{HsmOptions, HsmSigner};
 
+use crate::deadline::Operation;
 use crate::device::TokenDevice;
 use crate::error::Pkcs11Error;
 use crate::key_object::{KeyObject, KeySelector};
@@ -102,21 +103,36 @@ impl SignerBuilder {
     /// What an operator should know of the key, although it can sign.
     ///
     /// # Errors
-    /// [`Pkcs11Error`] when there is not exactly one such key.
+    /// [`Pkcs11Error`] when there is not exactly one such key, or the token does not answer by its
+    /// deadline.
     pub fn warnings(&self) -> Result<Vec<Warning>, Pkcs11Error> {
-        self.token.despite_restarts(|| {
-            let (session, token) = self.token.session(Access::ReadOnly)?;
-            let key = self.token.key(&session, &token, &self.key)?;
-            Ok(Warning::all(&key))
-        })
+        let selector = self.key.clone();
+        self.token.by_deadline(Operation::FindKey, move |token| {
+            token.despite_restarts(|| {
+                let (session, found) = token.session(Access::ReadOnly)?;
+                Ok(Warning::all(&token.key(&session, &found, &selector)?))
+            })
+        })?
     }
 
     /// Finds the key, lets it sign something that is verified with its public half, and starts the
     /// signer. The public half is pinned from here on.
     ///
+    /// All of it is done by the token's deadline
+    /// ([`TokenBuilder::deadline`](crate::TokenBuilder::deadline)), as with whatever else is done on
+    /// a token, and not by that of the options, which is how long callers wait for a signature and
+    /// may be far too short for a login. Only the last step goes by the options, that the first of
+    /// the workers opens a session.
+    ///
     /// # Errors
-    /// [`Pkcs11Error`]: no key or several match, or the one that does cannot sign tokens.
+    /// [`Pkcs11Error`]: no key or several match, the one that does cannot sign tokens, or a deadline
+    /// has passed.
     pub fn open(self) -> Result<HsmSigner, Pkcs11Error> {
+        let token = self.token.clone();
+        token.by_deadline(Operation::OpenSigner, move |_| self.open_now())?
+    }
+
+    fn open_now(self) -> Result<HsmSigner, Pkcs11Error> {
         let (proven, token) = self.token.despite_restarts(|| self.prove())?;
         let jwk = proven.jwk.clone();
         let workers = affordable(self.options.workers(), token.free_sessions);

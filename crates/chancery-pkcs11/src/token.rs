@@ -3,11 +3,13 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use chancery_core::PublicKey;
 use chancery_hsm::{HsmOptions, HsmSigner};
 
 use crate::Pin;
+use crate::deadline::{self, Limit, Operation};
 use crate::error::Pkcs11Error;
 use crate::key_object::{KeyObject, KeySelector, describe_private_keys, private_keys};
 use crate::key_session::{Which, prove_any};
@@ -41,6 +43,7 @@ struct Inner {
     module: Arc<Module>,
     selector: TokenSelector,
     pin: Option<Pin>,
+    limit: Limit,
 }
 
 impl Token {
@@ -52,6 +55,7 @@ impl Token {
             selector: TokenSelector::default(),
             pin: None,
             reserved: None,
+            deadline: deadline::DEFAULT,
         }
     }
 
@@ -61,11 +65,7 @@ impl Token {
     /// # Errors
     /// [`Pkcs11Error::Uri`] when the URI names no module, and those of [`TokenBuilder::open`].
     pub fn from_uri(uri: &Pkcs11Uri) -> Result<Self, Pkcs11Error> {
-        let module = uri.module_path().ok_or(Pkcs11Error::Uri {
-            reason: "it has no `module-path`, which says where the module's library is; \
-                     `module-name` alone does not",
-        })?;
-        Self::builder(module).uri(uri)?.open()
+        TokenBuilder::from_uri(uri)?.open()
     }
 
     /// The keys on the token that can sign tokens.
@@ -75,9 +75,12 @@ impl Token {
     /// public key that verifies it.
     ///
     /// # Errors
-    /// [`Pkcs11Error`] when the token cannot be reached, or refuses the login.
+    /// [`Pkcs11Error`] when the token cannot be reached, refuses the login, or does not answer by the
+    /// deadline.
     pub fn keys(&self) -> Result<Vec<TokenKey>, Pkcs11Error> {
-        let (keys, _) = self.despite_restarts(|| self.listed())?;
+        let (keys, _) = self.by_deadline(Operation::ListKeys, |token| {
+            token.despite_restarts(|| token.listed())
+        })??;
         Ok(keys)
     }
 
@@ -86,7 +89,9 @@ impl Token {
     /// # Errors
     /// Those of [`Token::keys`].
     pub fn unusable_keys(&self) -> Result<Vec<UnlistedKey>, Pkcs11Error> {
-        let (_, unlisted) = self.despite_restarts(|| self.listed())?;
+        let (_, unlisted) = self.by_deadline(Operation::ListKeys, |token| {
+            token.despite_restarts(|| token.listed())
+        })??;
         Ok(unlisted)
     }
 
@@ -102,6 +107,17 @@ impl Token {
 
     pub(crate) fn module(&self) -> &Arc<Module> {
         &self.0.module
+    }
+
+    /// Does what somebody asked for on a thread of its own, and waits for it until the token's
+    /// deadline.
+    pub(crate) fn by_deadline<T: Send + 'static>(
+        &self,
+        operation: Operation,
+        work: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> Result<T, Pkcs11Error> {
+        let token = self.clone();
+        self.0.limit.run(operation, move || work(&token))
     }
 
     /// Does what somebody asked for, which must be fit to be done twice.
@@ -138,6 +154,7 @@ impl Token {
             module,
             selector,
             pin,
+            ..
         } = &*self.0;
         let found = selector.find(module)?;
         let session = module.open_session(found.slot, access)?;
@@ -269,14 +286,17 @@ impl fmt::Debug for Token {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
+/// All of it together has a minute, the deadline of [`TokenBuilder::deadline`].
+///
 /// # Errors
 /// Those of [`Token::from_uri`] and [`SignerBuilder::open`].
 pub fn open(uri: &Pkcs11Uri, options: HsmOptions) -> Result<HsmSigner, Pkcs11Error> {
-    Token::from_uri(uri)?
-        .signer()
-        .uri(uri)?
-        .options(options)
-        .open()
+    let token = TokenBuilder::from_uri(uri)?;
+    let uri = uri.clone();
+    token.limit().run(Operation::OpenSigner, move || {
+        let signer = token.open()?.signer().uri(&uri)?;
+        signer.options(options).open()
+    })?
 }
 
 /// Says which token to open, and how.
@@ -286,9 +306,18 @@ pub struct TokenBuilder {
     selector: TokenSelector,
     pin: Option<Pin>,
     reserved: Option<String>,
+    deadline: Duration,
 }
 
 impl TokenBuilder {
+    fn from_uri(uri: &Pkcs11Uri) -> Result<Self, Pkcs11Error> {
+        let module = uri.module_path().ok_or(Pkcs11Error::Uri {
+            reason: "it has no `module-path`, which says where the module's library is; \
+                     `module-name` alone does not",
+        })?;
+        Token::builder(module).uri(uri)
+    }
+
     /// The token's label.
     #[must_use]
     pub fn label(mut self, label: impl Into<String>) -> Self {
@@ -347,7 +376,8 @@ impl TokenBuilder {
         Ok(self)
     }
 
-    /// Where the user PIN comes from. Without it there is no login.
+    /// Where the user PIN comes from. Without it there is no login. It is read on threads of this
+    /// library's own.
     ///
     /// A login counts for the whole process: while anybody in it is logged in to the token, the
     /// PIN is not asked for, and not found out to be wrong either.
@@ -364,6 +394,29 @@ impl TokenBuilder {
         self
     }
 
+    /// How long each operation on the token may take, 60 s unless said otherwise: opening it,
+    /// opening a signer with one of its keys, and listing, generating and destroying keys. More than
+    /// a year counts as a year. RSA keys take some TPMs half a minute to make.
+    ///
+    /// It counts from the call, and includes loading the module and whatever the source of the PIN
+    /// takes. An operation that is part of another one, as where the callback that fetches the PIN
+    /// opens a token itself, goes by the deadline of that one. Signatures go by
+    /// [`HsmOptions::with_deadline`](chancery_hsm::HsmOptions::with_deadline) instead.
+    ///
+    /// A call that hangs in the module cannot be taken back, so its thread is left there, and the
+    /// operation ends when the call does. Eight operations at most are in a module at once. Others
+    /// wait for their turn until their deadline, and are refused as
+    /// [`Pkcs11Error::NotBegun`] when all of the eight have passed theirs.
+    #[must_use]
+    pub const fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    fn limit(&self) -> Limit {
+        Limit::new(self.module.clone(), self.deadline)
+    }
+
     /// Loads the module where it is not loaded yet, finds the token, and logs in.
     ///
     /// A PIN that the token refused is not tried a second time by this process, whoever asks. It
@@ -372,15 +425,19 @@ impl TokenBuilder {
     /// `CKF_USER_PIN_LOCKED`; PKCS#11 3.1 §3.2).
     ///
     /// # Errors
-    /// [`Pkcs11Error`]: the module cannot be loaded, no token or several match, there is no PIN, or
-    /// the token refuses it.
+    /// [`Pkcs11Error`]: the module cannot be loaded, no token or several match, there is no PIN, the
+    /// token refuses it, or all of that takes longer than the deadline.
     pub fn open(self) -> Result<Token, Pkcs11Error> {
-        let token = Token(Arc::new(Inner {
-            module: Module::load(&self.module, self.reserved.as_deref())?,
-            selector: self.selector,
-            pin: self.pin,
-        }));
-        token.despite_restarts(|| token.session(Access::ReadOnly).map(drop))?;
-        Ok(token)
+        self.limit().run(Operation::OpenToken, move || {
+            let limit = self.limit();
+            let token = Token(Arc::new(Inner {
+                module: Module::load(limit.module(), self.reserved.as_deref())?,
+                selector: self.selector,
+                pin: self.pin,
+                limit,
+            }));
+            token.despite_restarts(|| token.session(Access::ReadOnly).map(drop))?;
+            Ok(token)
+        })?
     }
 }

@@ -21,6 +21,8 @@ pub struct Fault {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub enum Function {
+    /// `C_GetFunctionList`
+    GetFunctionList,
     /// `C_Initialize`
     Initialize,
     /// `C_Finalize`

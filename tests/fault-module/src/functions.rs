@@ -322,7 +322,7 @@ unsafe extern "C" fn C_Sign(
 }
 
 /// What every call goes through: it is counted, and meets the faults of any function.
-fn around(function: Function, work: impl FnOnce() -> CK_RV) -> CK_RV {
+pub(crate) fn around(function: Function, work: impl FnOnce() -> CK_RV) -> CK_RV {
     let call = Call::begin(function);
     let effects = control::effects(function, |effect| {
         matches!(

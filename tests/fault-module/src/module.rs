@@ -11,6 +11,7 @@ use cryptoki_sys::{
 };
 use libloading::{Library, Symbol};
 
+use crate::fault::Function;
 use crate::functions;
 
 const TARGET: &str = "CHANCERY_FAULT_TARGET";
@@ -58,14 +59,16 @@ pub(crate) unsafe extern "C" fn C_GetFunctionList(list: CK_FUNCTION_LIST_PTR_PTR
     if list.is_null() {
         return CKR_ARGUMENTS_BAD;
     }
-    let Some(lists) = lists() else {
-        return CKR_GENERAL_ERROR;
-    };
-    let ours: *const CK_FUNCTION_LIST = &raw const lists.ours;
-    // SAFETY: the caller says that a pointer can be written here. Ours points to a static, which
-    // PKCS#11 forbids callers to change, although the type has no `const`.
-    unsafe { list.write(ours.cast_mut()) };
-    CKR_OK
+    functions::around(Function::GetFunctionList, || {
+        let Some(lists) = lists() else {
+            return CKR_GENERAL_ERROR;
+        };
+        let ours: *const CK_FUNCTION_LIST = &raw const lists.ours;
+        // SAFETY: the caller says that a pointer can be written here. Ours points to a static,
+        // which PKCS#11 forbids callers to change, although the type has no `const`.
+        unsafe { list.write(ours.cast_mut()) };
+        CKR_OK
+    })
 }
 
 fn lists() -> Option<&'static Lists> {

@@ -8,7 +8,6 @@ use std::time::Duration;
 use chancery_core::{Signer as _, SigningInput};
 use chancery_fault_module::{Effect, Fault, Faults, Function, Injection, SoftHsm, When};
 use chancery_pkcs11::{KeyPair, Pin, Pkcs11Error, Token};
-use cryptoki::object::Attribute;
 use cryptoki_sys::{
     CKR_DEVICE_ERROR, CKR_GENERAL_ERROR, CKR_HOST_MEMORY, CKR_MECHANISM_INVALID,
     CKR_SESSION_HANDLE_INVALID,
@@ -19,7 +18,7 @@ use cryptoki_sys::{
 #[path = "../module/device.rs"]
 mod device;
 
-use device::{in_own_process, real};
+use device::{in_own_process, objects};
 
 /// What a token may say after it has done what it was asked for.
 const UNTRUE: [u64; 4] = [
@@ -248,15 +247,4 @@ fn inject(faults: &Faults, function: Function, effect: Effect, when: When) -> In
         effect,
         when,
     })
-}
-
-/// The number of objects on the token, as somebody else sees them.
-fn objects() -> usize {
-    let real = real();
-    let slot = real.get_slots_with_initialized_token().unwrap()[0];
-    let session = real.open_ro_session(slot).unwrap();
-    session
-        .find_objects(&[Attribute::Token(true)])
-        .unwrap()
-        .len()
 }

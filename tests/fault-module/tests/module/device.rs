@@ -106,6 +106,17 @@ pub(crate) fn generate(session: &Session, id: u8) -> Outcome<(ObjectHandle, Obje
     session.generate_key_pair(&Mechanism::EccKeyPairGen, &public, &private)
 }
 
+/// The number of objects on the token, as somebody else sees them.
+pub(crate) fn objects() -> usize {
+    let real = real();
+    let slot = real.get_slots_with_initialized_token().unwrap()[0];
+    let session = real.open_ro_session(slot).unwrap();
+    session
+        .find_objects(&[Attribute::Token(true)])
+        .unwrap()
+        .len()
+}
+
 /// Runs a test in a process of its own, with a token of its own: PKCS#11 modules are one to a
 /// process, and SoftHSM takes its configuration from the environment.
 pub(crate) fn in_own_process(test: &str, body: impl FnOnce()) {

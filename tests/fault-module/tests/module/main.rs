@@ -14,6 +14,8 @@ use cryptoki::session::{Session, UserType};
 use cryptoki::types::AuthPin;
 use cryptoki_sys::{CKR_DEVICE_ERROR, CKR_DEVICE_REMOVED, CKR_PIN_LOCKED};
 
+// The other tests use the rest of it.
+#[allow(dead_code)]
 mod device;
 
 use device::{
