@@ -212,3 +212,123 @@ impl Drop for Place {
         CHANGED.notify_all();
     }
 }
+
+#[cfg(all(test, not(chancery_shuttle)))]
+mod tests {
+    use std::sync::Barrier;
+    use std::thread::ThreadId;
+
+    use super::*;
+
+    const GRACE: Duration = Duration::from_millis(50);
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn limit(module: &str, deadline: Duration) -> Limit {
+        Limit::new(PathBuf::from(module), deadline)
+    }
+
+    /// Takes all places of the module with operations that hang until the barrier is reached by one
+    /// more, and that are given up after the deadline.
+    fn occupy(module: &str, deadline: Duration) -> Arc<Barrier> {
+        let end = Arc::new(Barrier::new(MOST + 1));
+        for _ in 0..MOST {
+            let (limit, end) = (limit(module, deadline), Arc::clone(&end));
+            thread::spawn(move || limit.run(Operation::ListKeys, move || end.wait()));
+        }
+        while lock(&UNDER_WAY).get(Path::new(module)).map(Vec::len) < Some(MOST) {
+            thread::yield_now();
+        }
+        end
+    }
+
+    #[test]
+    fn those_who_wait_for_a_place_are_refused_when_all_are_given_up() {
+        let module = "those_who_wait";
+        let deadline = Duration::from_millis(200);
+        let began = Instant::now();
+        let end = occupy(module, deadline);
+        let refused = |given_up| {
+            let outcome = limit(module, LONG).run(Operation::Generate, || ());
+            let (operation, module) = (Operation::Generate, PathBuf::from(module));
+            let expected = Pkcs11Error::NotBegun {
+                operation,
+                module,
+                given_up,
+            };
+            assert_eq!(outcome.unwrap_err().to_string(), expected.to_string());
+        };
+        // First once they are given up, from then on at once.
+        refused(MOST);
+        let took = began.elapsed();
+        assert!(took >= deadline && took < deadline + GRACE, "{took:?}");
+        refused(MOST);
+        assert!(began.elapsed() < took + GRACE);
+        // Other modules have places of their own.
+        limit("another", LONG)
+            .run(Operation::ListKeys, || ())
+            .unwrap();
+        end.wait();
+        while lock(&UNDER_WAY).contains_key(Path::new(module)) {
+            thread::yield_now();
+        }
+        refused_no_more(module);
+    }
+
+    #[test]
+    fn those_who_wait_for_a_place_get_one_that_comes_free() {
+        let module = "one_that_comes_free";
+        let end = occupy(module, LONG);
+        let short = limit(module, GRACE).run(Operation::ListKeys, || ());
+        assert!(matches!(
+            short,
+            Err(Pkcs11Error::NotBegun { given_up: 0, .. })
+        ));
+        let waiting = thread::spawn(|| refused_no_more("one_that_comes_free"));
+        end.wait();
+        waiting.join().unwrap();
+    }
+
+    fn refused_no_more(module: &str) {
+        let done = limit(module, LONG).run(Operation::ListKeys, || 7);
+        assert_eq!(done.unwrap(), 7);
+    }
+
+    /// Tells on which thread it is dropped.
+    struct Dropped(mpsc::Sender<ThreadId>);
+
+    impl Drop for Dropped {
+        fn drop(&mut self) {
+            self.0.send(thread::current().id()).unwrap();
+        }
+    }
+
+    #[test]
+    fn what_comes_too_late_is_dropped_where_it_was_made() {
+        let (dropped, on) = mpsc::channel();
+        let (end, ended) = mpsc::channel::<()>();
+        let outcome = limit("too_late", GRACE).run(Operation::OpenSigner, move || {
+            ended.recv().unwrap();
+            assert!(is_given_up());
+            Dropped(dropped)
+        });
+        let Err(Pkcs11Error::NotReturned { after, .. }) = outcome else {
+            panic!("it returned");
+        };
+        assert_eq!(after, GRACE);
+        end.send(()).unwrap();
+        assert_ne!(on.recv().unwrap(), thread::current().id());
+    }
+
+    #[test]
+    fn an_operation_within_another_has_no_thread_of_its_own() {
+        let outer = limit("outer", LONG).run(Operation::OpenSigner, || {
+            // Its deadline is that of the outer one.
+            let inner = limit("inner", Duration::ZERO);
+            let inner = inner.run(Operation::OpenToken, || thread::current().id());
+            (thread::current().id(), inner.unwrap())
+        });
+        let (outer, inner) = outer.unwrap();
+        assert_eq!(outer, inner);
+        assert_ne!(outer, thread::current().id());
+    }
+}
