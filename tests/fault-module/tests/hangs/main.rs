@@ -15,7 +15,7 @@ use chancery_hsm::{HsmOptions, State};
 use chancery_pkcs11::{KeyPair, Operation, Pin, Pkcs11Error, Token, TokenBackend};
 use cryptoki::session::UserType;
 use cryptoki::types::AuthPin;
-use cryptoki_sys::{CKR_DEVICE_ERROR, CKR_FUNCTION_FAILED};
+use cryptoki_sys::CKR_DEVICE_ERROR;
 
 // The other tests use the rest of it.
 #[allow(dead_code)]
@@ -160,26 +160,23 @@ fn generating_a_key_returns_by_its_deadline() {
     });
 }
 
-/// Whoever was told that no key came of it may have made it since, under the same label and id.
+/// Whoever was told that it had not returned may have tried again, under the same label and id.
+/// Neither key is found alone by these any more, for which reason one would be destroyed again.
 #[test]
 #[ignore = "needs SoftHSM"]
 fn a_generation_that_was_given_up_destroys_nothing() {
     in_own_process("a_generation_that_was_given_up_destroys_nothing", || {
         let (faults, token) = open();
-        let hanging = inject(
-            &faults,
-            Function::GenerateKeyPair,
-            Effect::Hang,
-            When::Next(1),
-        );
-        let failing = Effect::Return(CKR_FUNCTION_FAILED);
-        let failing = inject(&faults, Function::GenerateKeyPair, failing, When::Next(1));
+        let function = Function::GenerateKeyPair;
+        let fault = inject(&faults, function, Effect::Hang, When::Next(1));
         let made = in_time(|| token.generate(KeyPair::P256, "key", Some(&[1])));
         not_returned(made, Operation::Generate);
         let key = token.generate(KeyPair::P256, "key", Some(&[1])).unwrap();
-        assert_eq!((hanging.end(), failing.end()), (1, 1));
+        assert_eq!(fault.end(), 1);
         closes_all_sessions(&faults);
-        assert_eq!((token.keys().unwrap(), objects()), (vec![key], 2));
+        let keys = token.keys().unwrap();
+        assert!(keys.contains(&key), "{keys:?}");
+        assert_eq!((keys.len(), objects()), (2, 4));
     });
 }
 
@@ -285,6 +282,7 @@ fn no_more_than_eight_operations_hang() {
         fault.end();
         closes_all_sessions_but(&faults, signer.health().sessions);
         // Many at once wait for each other.
+        let token = builder().open().unwrap();
         thread::scope(|scope| {
             let calls = [(); 20].map(|()| scope.spawn(|| token.keys().unwrap().len()));
             assert_eq!(calls.map(|call| call.join().unwrap()), [1; 20]);
@@ -321,10 +319,8 @@ fn signatures_go_on_beside_what_hangs() {
                 });
                 let mut signed = 0;
                 while !hanging.is_finished() {
-                    let began = Instant::now();
-                    signs(&signer);
-                    assert_eq!(signer.health().state, State::Ready);
-                    assert!(began.elapsed() < GRACE, "{:?}", began.elapsed());
+                    in_time(|| signs(&signer));
+                    assert_eq!(in_time(|| signer.health().state), State::Ready);
                     signed += 1;
                 }
                 assert!(matches!(
@@ -368,6 +364,8 @@ fn a_restart_that_hangs_breaks_no_deadline() {
         let opened = in_time(|| builder().deadline(DEADLINE).open());
         not_returned(opened, Operation::OpenToken);
         assert_eq!(fault.end(), 1);
+        // What waited for it is under way as well now, so it may take longer.
+        let token = builder().open().unwrap();
         assert_eq!(token.keys().unwrap().len(), 1);
         at_rest(&signer);
         signs(&signer);
@@ -401,6 +399,8 @@ fn a_login_that_hangs_breaks_no_deadline() {
         drop(signer);
         assert!(began.elapsed() < Duration::from_secs(1) + GRACE);
         assert_eq!(fault.end(), 1);
+        // What waited for it is under way as well now, so it may take longer.
+        let token = builder().open().unwrap();
         assert_eq!(token.keys().unwrap().len(), 1);
         signs(&token.signer().label("key").open().unwrap());
         assert_eq!(faults.refused_logins(), 0);
@@ -425,8 +425,7 @@ fn an_opening_that_was_given_up_refuses_no_pin() {
         let opened = in_time(|| builder().deadline(DEADLINE).open());
         not_returned(opened, Operation::OpenToken);
         assert!(fault.end() > 0);
-        closes_all_sessions_but(&faults, 0);
-        thread::sleep(GRACE);
+        closes_all_sessions(&faults);
         builder().open().unwrap();
         assert_eq!(faults.refused_logins(), 0);
     });
