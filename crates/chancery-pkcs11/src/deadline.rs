@@ -290,7 +290,7 @@ mod tests {
 
     fn refused_no_more(module: &str) {
         let done = limit(module, LONG).run(Operation::ListKeys, || 7);
-        assert_eq!(done.unwrap(), 7);
+        assert!(matches!(done, Ok(7)), "{done:?}");
     }
 
     /// Tells on which thread it is dropped.
@@ -298,7 +298,7 @@ mod tests {
 
     impl Drop for Dropped {
         fn drop(&mut self) {
-            self.0.send(thread::current().id()).unwrap();
+            let _ = self.0.send(thread::current().id());
         }
     }
 
