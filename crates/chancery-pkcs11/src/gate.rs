@@ -23,6 +23,8 @@ struct State {
     is_up: bool,
     /// Somebody restarts, or waits for calls in flight to do so.
     is_restarting: bool,
+    /// Nobody is let in any more.
+    is_closed: bool,
     /// The calls in flight of this round.
     calls: usize,
     /// Rounds end when a restart gives up waiting. The calls that it waited for count as stuck.
@@ -75,6 +77,7 @@ impl Gate {
                 epoch: 0,
                 is_up: false,
                 is_restarting: false,
+                is_closed: false,
                 calls: 0,
                 round: 0,
                 stuck: 0,
@@ -159,10 +162,23 @@ impl Gate {
         Ok(restarted.outcome)
     }
 
+    /// Lets nobody in any more, and waits until nobody is in, or until the deadline. Calls that a
+    /// restart did not wait for any longer count no more. Who comes later waits for ever.
+    pub(crate) fn close(&self, deadline: Instant) {
+        let mut state = lock(&self.state);
+        state.is_closed = true;
+        while state.calls > 0 || state.is_restarting {
+            match wait_until(&self.changed, state, deadline) {
+                Some(after) => state = after,
+                None => return,
+            }
+        }
+    }
+
     /// Waits until no restart is on.
     fn when_quiet(&self) -> MutexGuard<'_, State> {
         let mut state = lock(&self.state);
-        while state.is_restarting {
+        while state.is_restarting || state.is_closed {
             state = wait(&self.changed, state);
         }
         state
@@ -189,7 +205,7 @@ impl Drop for Pass<'_> {
         } else {
             state.stuck -= 1;
         }
-        let is_awaited = state.is_restarting && state.calls == 0;
+        let is_awaited = (state.is_restarting || state.is_closed) && state.calls == 0;
         drop(state);
         if is_awaited {
             self.gate.changed.notify_all();
@@ -218,6 +234,9 @@ impl Drop for Restarting<'_> {
 
 #[cfg(all(test, not(chancery_shuttle)))]
 mod tests {
+    use std::sync::{Arc, mpsc};
+    use std::thread;
+
     use super::*;
 
     const PATIENCE: Duration = Duration::from_millis(50);
@@ -277,6 +296,34 @@ mod tests {
         assert!(began.elapsed() < PATIENCE / 2);
         drop(hanging);
         assert_eq!(gate.restart(0, || up(())), Ok(()));
+    }
+
+    #[test]
+    fn a_gate_that_closes_waits_for_calls_in_flight_and_lets_nobody_in() {
+        let gate = Gate::new(PATIENCE);
+        let hanging = gate.enter();
+        let began = Instant::now();
+        gate.close(began + PATIENCE);
+        assert!(began.elapsed() >= PATIENCE);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                thread::sleep(PATIENCE);
+                drop(hanging);
+            });
+            let began = Instant::now();
+            gate.close(began + 100 * PATIENCE);
+            let took = began.elapsed();
+            assert!(took >= PATIENCE / 2 && took < 50 * PATIENCE, "{took:?}");
+        });
+        // Who comes now waits for ever, so nobody waits for this thread.
+        let gate = Arc::new(gate);
+        let (entered, is_in) = mpsc::channel();
+        let late = Arc::clone(&gate);
+        thread::spawn(move || {
+            drop(late.enter());
+            let _ = entered.send(());
+        });
+        assert!(is_in.recv_timeout(2 * PATIENCE).is_err());
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod deadline;
 mod destroy;
 mod device;
 mod error;
+mod exit;
 mod gate;
 mod generate;
 mod key_object;

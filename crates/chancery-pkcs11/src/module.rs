@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Once};
 use std::time::{Duration, Instant};
 
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
@@ -20,6 +20,7 @@ use cryptoki_sys::CK_SESSION_HANDLE;
 
 use crate::deadline;
 use crate::error::Pkcs11Error;
+use crate::exit::close_at_exit;
 use crate::gate::{After, Gate, NotRestarted, Restarted};
 use crate::login::Logins;
 use crate::module_error::CallError;
@@ -51,7 +52,8 @@ pub(crate) struct Module {
     reserved: Option<CString>,
     pkcs11: Pkcs11,
     single_part: SinglePart,
-    gate: Gate,
+    gate: Arc<Gate>,
+    closes_at_exit: Once,
     /// Whether the `C_Initialize` that counts was ours.
     is_ours: AtomicBool,
     last_reset: Mutex<Option<Reset>>,
@@ -112,7 +114,8 @@ impl Module {
             pkcs11,
             turn: (!single_part.is_in_process()).then(|| Mutex::new(())),
             single_part,
-            gate: Gate::new(PATIENCE),
+            gate: Arc::new(Gate::new(PATIENCE)),
+            closes_at_exit: Once::new(),
             is_ours: AtomicBool::new(false),
             last_reset: Mutex::new(None),
             sessions: Mutex::new(BTreeMap::new()),
@@ -329,6 +332,9 @@ impl Module {
         );
         self.is_ours.store(result.is_ok(), Ordering::Relaxed);
         let is_up = result.is_ok() || is_theirs;
+        if is_up {
+            self.closes_at_exit.call_once(|| close_at_exit(&self.gate));
+        }
         Restarted {
             after: if is_up { After::Fresh } else { After::Down },
             outcome: if is_theirs { Ok(()) } else { result },

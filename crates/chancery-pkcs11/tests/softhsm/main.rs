@@ -8,6 +8,7 @@
 
 mod algorithms;
 mod backend;
+mod exit;
 mod halves;
 mod keys;
 mod opening;
