@@ -11,6 +11,7 @@ mod keys;
 mod module;
 mod pin;
 mod restart;
+mod stopped;
 mod tokens;
 
 use std::process::ExitCode;
@@ -56,12 +57,18 @@ fn trials(module: Arc<Module>) -> Vec<Trial> {
     }
     trials.add("pyjwt_takes_the_tokens", tokens::pyjwt_takes_them);
     trials.add("jose_takes_the_tokens", tokens::jose_takes_them);
-    if !module.expected.when_killed.is_empty() {
-        trials.add("killed_servers_go_unnoticed", restart::goes_unnoticed);
+    if module.expected.at_work().next().is_some() {
         trials.add(
-            "killed_servers_are_slept_through",
-            restart::is_slept_through,
+            "stopped_servers_outlive_no_deadline",
+            stopped::no_call_outlives_its_deadline,
         );
+        if !module.expected.signs_alone {
+            trials.add("killed_servers_go_unnoticed", restart::goes_unnoticed);
+            trials.add(
+                "killed_servers_are_slept_through",
+                restart::is_slept_through,
+            );
+        }
     }
     trials.add("one_key_is_destroyed", keys::one_is_destroyed);
     trials.trials

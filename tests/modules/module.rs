@@ -14,7 +14,8 @@ pub(crate) struct Module {
     token: Which,
     pub(crate) pin: PathBuf,
     reserved: Option<String>,
-    /// Remove this file, and the module's servers are killed and started again.
+    /// Has the numbers of the process groups of the module's servers, a line for each. Remove it, and
+    /// those that sign are killed and started again.
     pub(crate) servers: Option<PathBuf>,
     pub(crate) expected: &'static Expected,
 }
@@ -31,9 +32,11 @@ pub(crate) struct Expected {
     elliptic: bool,
     /// Algorithms that it cannot use, or we don't, with a key that is there all the same.
     pub(crate) keys_of_no_use: &'static [Algorithm],
-    /// The signers that are at work when its servers get killed, and their workers where they are
-    /// fewer than by default.
-    pub(crate) when_killed: &'static [(Algorithm, Option<usize>)],
+    /// The signers that are at work when its servers get killed or stopped, and their workers where
+    /// they are fewer than by default.
+    at_work: &'static [(Algorithm, Option<usize>)],
+    /// Its servers take no part in a signature, and get stopped but not killed.
+    pub(crate) signs_alone: bool,
 }
 
 const EXPECTED: &[Expected] = &[
@@ -42,7 +45,8 @@ const EXPECTED: &[Expected] = &[
         edwards: true,
         elliptic: true,
         keys_of_no_use: &[Algorithm::Es512],
-        when_killed: &[],
+        at_work: &[],
+        signs_alone: false,
     },
     Expected {
         module: "p11-kit",
@@ -51,42 +55,49 @@ const EXPECTED: &[Expected] = &[
         elliptic: true,
         keys_of_no_use: &[Algorithm::Es512, Algorithm::EdDsa],
         // Two, since they are in each other's way in the client as workers are.
-        when_killed: &[(Algorithm::Es256, None), (Algorithm::Rs256, None)],
+        at_work: &[(Algorithm::Es256, None), (Algorithm::Rs256, None)],
+        signs_alone: false,
     },
     Expected {
         module: "nss",
         edwards: false,
         elliptic: true,
         keys_of_no_use: &[],
-        when_killed: &[],
+        at_work: &[],
+        signs_alone: false,
     },
     Expected {
         module: "tpm",
         edwards: false,
         elliptic: true,
         keys_of_no_use: &[],
-        when_killed: &[(Algorithm::Es256, Some(2)), (Algorithm::Rs256, Some(2))],
+        at_work: &[(Algorithm::Es256, Some(2)), (Algorithm::Rs256, Some(2))],
+        signs_alone: false,
     },
     Expected {
         module: "opencryptoki",
         edwards: false,
         elliptic: false,
         keys_of_no_use: &[],
-        when_killed: &[],
+        at_work: &[(Algorithm::Rs256, None)],
+        // Its daemon only knows which processes use it.
+        signs_alone: true,
     },
     Expected {
         module: "kryoptic",
         edwards: false,
         elliptic: true,
         keys_of_no_use: &[],
-        when_killed: &[],
+        at_work: &[],
+        signs_alone: false,
     },
     Expected {
         module: "kryoptic-eddsa",
         edwards: true,
         elliptic: true,
         keys_of_no_use: &[],
-        when_killed: &[],
+        at_work: &[],
+        signs_alone: false,
     },
 ];
 
@@ -197,6 +208,18 @@ impl Expected {
             Algorithm::Es256 | Algorithm::Es384 => self.elliptic,
             Algorithm::EdDsa | Algorithm::Ed25519 => self.edwards,
             _ => true,
+        })
+    }
+
+    /// The signers that are at work when its servers get killed or stopped; none when it has no
+    /// servers.
+    pub(crate) fn at_work(&self) -> impl Iterator<Item = (Algorithm, HsmOptions)> {
+        self.at_work.iter().map(|&(algorithm, workers)| {
+            let options = HsmOptions::new();
+            match workers.and_then(NonZeroUsize::new) {
+                Some(workers) => (algorithm, options.with_workers(workers)),
+                None => (algorithm, options),
+            }
         })
     }
 

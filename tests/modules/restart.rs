@@ -1,7 +1,6 @@
 //! The module's servers get killed while callers sign.
 
 use std::fs;
-use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -25,9 +24,9 @@ struct Work {
 /// Callers see no error, though the servers are away for half a second, twice.
 pub(crate) fn goes_unnoticed(module: &Module) {
     let file = module.servers.as_deref().unwrap();
-    let started = module.expected.when_killed.iter();
-    let works: Vec<Work> = started
-        .map(|&(algorithm, workers)| Work::start(module, algorithm, workers))
+    let at_work = module.expected.at_work();
+    let works: Vec<Work> = at_work
+        .map(|(algorithm, options)| Work::start(module, algorithm, options))
         .collect();
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -63,7 +62,7 @@ pub(crate) fn goes_unnoticed(module: &Module) {
 /// Whoever has slept through it finds all as it was, with no signer at work that has noticed.
 pub(crate) fn is_slept_through(module: &Module) {
     let file = module.servers.as_deref().unwrap();
-    let (algorithm, _) = module.expected.when_killed[0];
+    let (algorithm, _) = module.expected.at_work().next().unwrap();
     let before = module.keys();
     let pair = key_pair(algorithm);
     let token = module.token();
@@ -112,14 +111,10 @@ fn kill(file: &Path, works: &[Work]) {
 }
 
 impl Work {
-    fn start(module: &Module, algorithm: Algorithm, workers: Option<usize>) -> Self {
+    fn start(module: &Module, algorithm: Algorithm, options: HsmOptions) -> Self {
         module.key(algorithm);
         let lost = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&lost);
-        let mut options = HsmOptions::new();
-        if let Some(workers) = workers.and_then(NonZeroUsize::new) {
-            options = options.with_workers(workers);
-        }
         let options = options.on_event(move |event| match event {
             Event::SessionLost { .. } => {
                 println!("{algorithm}: {event}");
@@ -146,8 +141,15 @@ impl Work {
     }
 }
 
-fn wait(until: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(30);
+#[track_caller]
+pub(crate) fn wait(until: impl Fn() -> bool) {
+    wait_for(Duration::from_secs(30), until);
+}
+
+/// Waits for so long at most.
+#[track_caller]
+pub(crate) fn wait_for(time: Duration, until: impl Fn() -> bool) {
+    let deadline = Instant::now() + time;
     while !until() {
         assert!(Instant::now() < deadline, "what should come about does not");
         thread::sleep(Duration::from_millis(10));

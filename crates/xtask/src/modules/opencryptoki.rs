@@ -20,5 +20,6 @@ pub(super) fn set_up(workspace: &Workspace, folder: &Path) -> Result<Setup> {
     Ok(Setup::new(super::debian_library(LIBRARY))
         // cryptoki cannot read this token's information, in which its label is.
         .env("CHANCERY_MODULE_SLOT", "3")
+        .env("CHANCERY_MODULE_SERVERS", folder.join("running"))
         .within(within))
 }

@@ -23,7 +23,9 @@ mount --bind "$folder/lib" /var/lib/opencryptoki
 mount --bind "$folder/run" /run
 mount -t tmpfs tmpfs /dev/shm
 
-pkcsslotd -f >"$folder/pkcsslotd.log" 2>&1 &
+# Tests stop and continue the process group that this file names: one of the daemon's own.
+setsid pkcsslotd -f >"$folder/pkcsslotd.log" 2>&1 &
+echo $! >"$folder/running"
 tries=0
 until [ -S /run/pkcsslotd.socket ]; do
     tries=$((tries + 1))

@@ -102,8 +102,9 @@ impl Drop for Running {
 
 /// Servers that build on one another, ended when this is dropped.
 ///
-/// A file stands for them while they run. When a test removes it, all of them are killed, started
-/// again after a while, and the file comes back.
+/// A file stands for them while they run, with the number of each one's process group in a line of
+/// its own, so that a test can stop and continue them. When a test removes it, all of them are killed,
+/// started again after a while, and the file comes back.
 pub(crate) struct Servers {
     file: PathBuf,
     stop: Sender<()>,
@@ -147,7 +148,7 @@ impl Servers {
         Ok(servers)
     }
 
-    /// The file to remove to have the servers killed and started again.
+    /// The file that stands for them.
     pub(crate) fn file(&self) -> &Path {
         &self.file
     }
@@ -175,6 +176,11 @@ fn start_all(servers: &mut [Server], file: &Path) -> Result<Vec<Running>> {
         .iter_mut()
         .map(Server::start)
         .collect::<Result<Vec<_>>>()?;
-    fs::write(file, "").map_err(|error| format!("{}: {error}", file.display()))?;
+    // Each leads the group that it was started in.
+    let groups: String = running
+        .iter()
+        .map(|Running(child)| format!("{}\n", child.id()))
+        .collect();
+    fs::write(file, groups).map_err(|error| format!("{}: {error}", file.display()))?;
     Ok(running)
 }
