@@ -9,7 +9,9 @@
 //!
 //! A module is loaded and initialised once for the whole process, whoever uses it: several tokens
 //! of it, several signers on one token, and an application that called `C_Initialize` itself go
-//! together. Only what was initialised here is ever finalised here.
+//! together. Only what was initialised here is ever finalised here. When the process exits, it waits
+//! for calls in flight, for up to a second, and no other is made: modules crash when they are called
+//! then.
 //!
 //! A module may hang, and a call into it cannot be taken back. So whatever calls a module does so on
 //! a thread that nobody waits for longer than a deadline: signatures on the workers of their signer,
