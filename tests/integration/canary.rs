@@ -7,6 +7,7 @@ use std::fmt::Debug;
 use base64ct::{Base64, Encoding as _};
 use chancery::software::{Engine, KeyFile, PrivateKey, SoftwareSigner, Verifier, VerifyingKey};
 use chancery::{Algorithm, Issuer, Jwk, JwkSet, Signer as _};
+use chancery_tests::pem::pem;
 use serde_json::Value;
 
 use crate::support::{AUDIENCE, ISSUER, always, claims, decode, encode, published, url};
@@ -167,19 +168,6 @@ fn keys() -> Vec<Key> {
         key.files.push(der.to_vec());
     }
     keys
-}
-
-fn pem(label: &str, der: &[u8]) -> String {
-    let base64 = Base64::encode_string(der);
-    let lines: Vec<&str> = base64
-        .as_bytes()
-        .chunks(64)
-        .map(|line| std::str::from_utf8(line).unwrap())
-        .collect();
-    format!(
-        "-----BEGIN {label}-----\n{}\n-----END {label}-----\n",
-        lines.join("\n")
-    )
 }
 
 #[test]

@@ -3,13 +3,13 @@
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
-use base64ct::{Base64UrlUnpadded, Encoding as _};
 use chancery::software::{Engine, PrivateKey, SoftwareSigner};
 use chancery::{
     Algorithm, Claims, Clock, Issuer, IssuerUrl, JwkSet, KeySet, KeyType, Schedule, ScheduledKey,
     Signer, UnixTime,
 };
-use serde_json::Value;
+
+pub(crate) use chancery_tests::jws::{decode, encode, segment};
 
 pub(crate) const ISSUER: &str = "https://id.example.com";
 pub(crate) const AUDIENCE: &str = "sts.example.com";
@@ -73,17 +73,4 @@ impl Clock for SlowClock {
     fn now(&self) -> UnixTime {
         UnixTime::try_from(SystemTime::now() - self.0).unwrap()
     }
-}
-
-/// A segment of a compact JWS, as JSON.
-pub(crate) fn segment(token: &str, index: usize) -> Value {
-    serde_json::from_slice(&decode(token.split('.').nth(index).unwrap())).unwrap()
-}
-
-pub(crate) fn encode(bytes: &[u8]) -> String {
-    Base64UrlUnpadded::encode_string(bytes)
-}
-
-pub(crate) fn decode(text: &str) -> Vec<u8> {
-    Base64UrlUnpadded::decode_vec(text).unwrap()
 }

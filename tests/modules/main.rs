@@ -17,6 +17,7 @@ mod tokens;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use chancery_tests::verifiers;
 use libtest_mimic::{Arguments, Trial};
 
 use crate::module::Module;
@@ -55,8 +56,11 @@ fn trials(module: Arc<Module>) -> Vec<Trial> {
     if module.is_opened_by_uri() {
         trials.add("a_uri_opens_a_key", keys::open_by_uri);
     }
-    trials.add("pyjwt_takes_the_tokens", tokens::pyjwt_takes_them);
-    trials.add("jose_takes_the_tokens", tokens::jose_takes_them);
+    for verifier in verifiers::ALL {
+        trials.add(&format!("{}_judges_the_tokens", verifier.name), |module| {
+            tokens::are_judged(module, verifier);
+        });
+    }
     if module.expected.at_work().next().is_some() {
         trials.add(
             "stopped_servers_outlive_no_deadline",

@@ -5,4 +5,7 @@
 #![allow(clippy::missing_errors_doc, clippy::missing_panics_doc)]
 
 pub mod http;
+pub mod jws;
+pub mod pem;
 pub mod programs;
+pub mod verifiers;

@@ -5,9 +5,13 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use chancery::Algorithm;
 use serde_json::{Value, json};
 
 use crate::http::Server;
+
+/// PyJWT does not know it under its newer name.
+pub const UNKNOWN_TO_PYJWT: &[Algorithm] = &[Algorithm::Ed25519];
 
 /// Python's PyJWT.
 pub fn pyjwt() -> Command {

@@ -19,7 +19,7 @@ struct Library {
 
 /// PyJWT leaves `typ` to its caller, and verify.py looks at it.
 const PYJWT: Library = Library {
-    unknown: ("NotImplementedError", &[Algorithm::Ed25519]),
+    unknown: ("NotImplementedError", programs::UNKNOWN_TO_PYJWT),
     finds: |fault| match fault {
         Fault::Payload | Fault::Signature | Fault::OtherKey => "InvalidSignatureError",
         Fault::Expired => "ExpiredSignatureError",

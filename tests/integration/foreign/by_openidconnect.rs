@@ -1,21 +1,16 @@
-//! Rust, `openidconnect`, which fetches and parses the discovery document and the JWKS.
-
-use std::str::FromStr as _;
+//! Rust, `openidconnect`.
 
 use chancery::Algorithm;
 use chancery::software::Engine;
+use chancery_tests::verifiers::openidconnect::{discover, get, named, verify};
+use openidconnect::IssuerUrl;
 use openidconnect::core::{
-    CoreIdToken, CoreIdTokenClaims, CoreIdTokenVerifier, CoreJwsSigningAlgorithm,
-    CoreProviderMetadata, CoreResponseType, CoreSubjectIdentifierType,
-};
-use openidconnect::{
-    ClaimsVerificationError, ClientId, HttpRequest, HttpResponse, IssuerUrl, Nonce,
-    SignatureVerificationError, http as types,
+    CoreIdTokenClaims, CoreJwsSigningAlgorithm, CoreProviderMetadata, CoreResponseType,
+    CoreSubjectIdentifierType,
 };
 
 use super::{Case, Fault, Scene};
 use crate::support::{AUDIENCE, algorithms, segment};
-use chancery_tests::http;
 
 /// What it says of a token whose algorithm it does not know: `Ed25519` it cannot parse, and the
 /// curve of ES512 it lacks when it comes to the signature, which is after some of the claims.
@@ -52,7 +47,8 @@ fn openidconnect_judges_every_token() {
         for case in &scene.cases {
             let expected =
                 unknown(case.algorithm, case.fault).or_else(|| case.fault.and_then(finds));
-            match (verify(case, &metadata), expected) {
+            let outcome = verify(case.algorithm, &case.token, &metadata, AUDIENCE);
+            match (outcome, expected) {
                 (Ok(claims), None) => assert_claims(&claims, case),
                 (Err(error), Some(expected)) => {
                     assert!(error.contains(expected), "{engine} {}: {error}", case.name);
@@ -110,52 +106,6 @@ fn openidconnect_refuses_the_document_of_another_issuer() {
         error.to_string().contains("unexpected issuer URI"),
         "{error}"
     );
-}
-
-fn discover(issuer: &str) -> CoreProviderMetadata {
-    let issuer = IssuerUrl::new(issuer.to_owned()).unwrap();
-    CoreProviderMetadata::discover(&issuer, &|request| get(&request)).unwrap()
-}
-
-fn get(request: &HttpRequest) -> std::io::Result<HttpResponse> {
-    let url = request.uri().to_string();
-    let response = http::request(request.method().as_str(), &url, None)?;
-    let content_type = response.header("content-type").unwrap_or_default();
-    Ok(types::Response::builder()
-        .status(response.status)
-        .header("content-type", content_type)
-        .body(response.body)
-        .unwrap())
-}
-
-fn verify(case: &Case, metadata: &CoreProviderMetadata) -> Result<CoreIdTokenClaims, String> {
-    let token = CoreIdToken::from_str(&case.token).map_err(|error| error.to_string())?;
-    let verifier = CoreIdTokenVerifier::new_public_client(
-        ClientId::new(AUDIENCE.to_owned()),
-        metadata.issuer().clone(),
-        metadata.jwks().clone(),
-    )
-    .set_allowed_algs([named(case.algorithm)]);
-    let nonce = |_: Option<&Nonce>| Ok(());
-    match token.claims(&verifier, nonce) {
-        Ok(claims) => Ok(claims.clone()),
-        Err(error) => Err(match error {
-            ClaimsVerificationError::Expired(_) => "expired".to_owned(),
-            ClaimsVerificationError::InvalidAudience(_) => "audience".to_owned(),
-            ClaimsVerificationError::InvalidIssuer(_) => "issuer".to_owned(),
-            ClaimsVerificationError::SignatureVerification(error) => match error {
-                SignatureVerificationError::CryptoError(_) => "signature".to_owned(),
-                SignatureVerificationError::NoMatchingKey => "no key".to_owned(),
-                SignatureVerificationError::UnsupportedAlg(_) => "unsupported algorithm".to_owned(),
-                other => other.to_string(),
-            },
-            other => other.to_string(),
-        }),
-    }
-}
-
-fn named(algorithm: Algorithm) -> CoreJwsSigningAlgorithm {
-    serde_json::from_value(algorithm.name().into()).unwrap()
 }
 
 fn assert_claims(claims: &CoreIdTokenClaims, case: &Case) {

@@ -13,15 +13,17 @@ use std::time::{Duration, SystemTime};
 
 use chancery::software::{Engine, PrivateKey, SoftwareSigner, Verifier, VerifyError};
 use chancery::{
-    Algorithm, Claims, Issuer, IssuerUrl, JwkSet, KeySet, ProviderMetadata, Schedule, ScheduledKey,
-    Signer, TokenType, UnixTime,
+    Algorithm, Claims, Issuer, IssuerUrl, JwkSet, KeySet, Schedule, ScheduledKey, Signer,
+    TokenType, UnixTime,
 };
 use serde_json::json;
 
 use crate::support::{
-    AUDIENCE, SlowClock, algorithms, claims, decode, encode, key_set, published, segment, signer,
+    AUDIENCE, SlowClock, algorithms, claims, encode, key_set, published, segment, signer,
 };
 use chancery_tests::http::Server;
+use chancery_tests::jws::with_flipped_bit;
+use chancery_tests::verifiers::openidconnect;
 
 /// Why a token has to be refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,13 +162,8 @@ fn rich_claims() -> Claims {
 }
 
 fn issuer(url: IssuerUrl, keys: KeySet, behind: Duration) -> Issuer {
-    // openidconnect parses only documents of issuers that have a login page.
-    let login = "https://id.example.com/authorize";
-    let metadata = ProviderMetadata::new()
-        .with_member("authorization_endpoint", login)
-        .unwrap();
     Issuer::builder(url, keys)
-        .metadata(metadata)
+        .metadata(openidconnect::metadata())
         .clock(Arc::new(SlowClock(behind)))
         .build()
         .unwrap()
@@ -204,13 +201,6 @@ fn with_other_payload(token: &str) -> String {
         "{header}.{}.{signature}",
         encode(payload.to_string().as_bytes())
     )
-}
-
-fn with_flipped_bit(token: &str) -> String {
-    let (input, signature) = token.rsplit_once('.').unwrap();
-    let mut signature = decode(signature);
-    signature[11] ^= 0x20;
-    format!("{input}.{}", encode(&signature))
 }
 
 /// The cases are what they say they are, as our own verifier sees them.
