@@ -85,14 +85,6 @@ const EXPECTED: &[Expected] = &[
     },
     Expected {
         module: "kryoptic",
-        edwards: false,
-        elliptic: true,
-        keys_of_no_use: &[],
-        at_work: &[],
-        signs_alone: false,
-    },
-    Expected {
-        module: "kryoptic-eddsa",
         edwards: true,
         elliptic: true,
         keys_of_no_use: &[],

@@ -53,7 +53,6 @@ cargo xtask bench criterion [ARGS]       The Criterion benches.
 
 Environment:
   CHANCERY_VECTORS    Folder of published test vectors; their tests are skipped without it.
-  CHANCERY_KRYOPTIC   A kryoptic module with EdDSA, to be tested beside the one without.
   CHANCERY_YUBIHSM_PASSWORD
                       Password of the authentication key for `test yubihsm`.
   CI                  When set, packaging refuses uncommitted changes, and every module has to

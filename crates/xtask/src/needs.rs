@@ -110,6 +110,17 @@ pub(crate) const P11_KIT: Need = Need {
     is_met: || debian_library(softhsm::P11_KIT_CLIENT).exists() && on_path("p11-kit"),
 };
 
+/// What OpenSSL's sources are built with besides a C compiler.
+pub(crate) const PERL_AND_MAKE: Need = Need {
+    name: "Perl with its standard modules, and make",
+    packages: &["make", "perl"],
+    is_met: || {
+        // Some systems have the interpreter without them.
+        probe("perl", &["-MFindBin", "-MIPC::Cmd", "-e", "1"]).is_some()
+            && probe("make", &["--version"]).is_some()
+    },
+};
+
 pub(crate) const PKCS11_TOOL: Need = Need {
     name: "OpenSC's pkcs11-tool",
     packages: &["opensc"],

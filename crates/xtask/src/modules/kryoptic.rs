@@ -1,15 +1,14 @@
-//! kryoptic, a software token in Rust on OpenSSL.
+//! kryoptic, a software token in Rust, with an OpenSSL of its own.
 
-use std::env;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::{Setup, TOKEN};
 use crate::Result;
 use crate::command::run;
 use crate::workspace::Workspace;
 
-/// Builds the module against the system's OpenSSL, of which 3.0 has no EdDSA for it.
+/// Builds the module, and the first time its OpenSSL, which takes a minute or two.
 pub(super) fn set_up(workspace: &Workspace, folder: &Path) -> Result<Setup> {
     let target = workspace.target().join("kryoptic");
     run(workspace
@@ -21,27 +20,13 @@ pub(super) fn set_up(workspace: &Workspace, folder: &Path) -> Result<Setup> {
         ])
         .arg("--target-dir")
         .arg(&target))?;
-    token(
-        workspace,
-        folder,
-        target.join("debug/libchancery_kryoptic.so"),
-    )
-}
-
-/// Takes a module that was built with EdDSA.
-pub(super) fn set_up_given(workspace: &Workspace, folder: &Path) -> Result<Setup> {
-    let library = env::var_os("CHANCERY_KRYOPTIC").ok_or("CHANCERY_KRYOPTIC is not set")?;
-    token(workspace, folder, library.into())
-}
-
-fn token(workspace: &Workspace, folder: &Path, library: PathBuf) -> Result<Setup> {
     let configuration = folder.join("kryoptic.conf");
     let text = format!(
         "[[slots]]\nslot = 1\ndbtype = \"sqlite\"\ndbargs = \"{}\"\n",
         folder.join("token.sql").display()
     );
     fs::write(&configuration, text)?;
-    let setup = Setup::new(library)
+    let setup = Setup::new(target.join("debug/libchancery_kryoptic.so"))
         .token(TOKEN)
         .env("KRYOPTIC_CONF", configuration);
     setup.initialize_token(workspace)?;

@@ -76,19 +76,12 @@ const MODULES: &[Module] = &[
         needs: &[
             needs::LIBCLANG,
             needs::SQLITE_HEADERS,
-            needs::OPENSSL_HEADERS,
+            needs::PERL_AND_MAKE,
             needs::PKCS11_TOOL,
         ],
         set_up: kryoptic::set_up,
     },
 ];
-
-/// One more where somebody has built it: on OpenSSL 3.2 or newer, which Debian 12 has not.
-const KRYOPTIC_WITH_EDDSA: Module = Module {
-    name: "kryoptic-eddsa",
-    needs: &[needs::PKCS11_TOOL],
-    set_up: kryoptic::set_up_given,
-};
 
 /// A module that is ready, and what its users have to be told.
 pub(crate) struct Setup {
@@ -163,8 +156,10 @@ impl Setup {
 pub(crate) fn run(workspace: &Workspace, name: Option<&str>) -> Result<ExitCode> {
     let foreign = foreign::set_up(workspace)?;
     let mut tally = Tally::default();
-    let mut modules = modules();
-    modules.retain(|module| name.is_none_or(|name| name == module.name));
+    let modules: Vec<&Module> = MODULES
+        .iter()
+        .filter(|module| name.is_none_or(|name| name == module.name))
+        .collect();
     if modules.is_empty() {
         return Err(format!("no module `{}`", name.unwrap_or_default()).into());
     }
@@ -177,17 +172,9 @@ pub(crate) fn run(workspace: &Workspace, name: Option<&str>) -> Result<ExitCode>
 
 /// Tests every module.
 pub(crate) fn test_all(workspace: &Workspace, foreign: &Foreign, tally: &mut Tally) {
-    for module in modules() {
+    for module in MODULES {
         test(workspace, foreign, module, tally);
     }
-}
-
-fn modules() -> Vec<&'static Module> {
-    let mut modules: Vec<&Module> = MODULES.iter().collect();
-    if env::var_os("CHANCERY_KRYOPTIC").is_some() {
-        modules.push(&KRYOPTIC_WITH_EDDSA);
-    }
-    modules
 }
 
 fn test(workspace: &Workspace, foreign: &Foreign, module: &Module, tally: &mut Tally) {
