@@ -49,6 +49,8 @@ cargo xtask bench rotation [ARGS]        What following a key manifest costs, an
 cargo xtask bench peers [ARGS]           The same claims through other libraries; draws
                                          docs/peers.svg.
 cargo xtask bench hsm [PART…]            PKCS#11 modules through chancery and without it.
+cargo xtask bench fixed-work             A thousand signatures, opening included, of every
+                                         backend: in memory, PKCS#11 modules, a YubiHSM's mock.
 cargo xtask bench criterion [ARGS]       The Criterion benches.
 
 Environment:
@@ -88,7 +90,7 @@ fn run(mut arguments: lexopt::Parser) -> Result<ExitCode> {
                 .and_then(|()| tree::check(&workspace))
                 .map(|()| ExitCode::SUCCESS),
             "fuzz" => fuzz(&workspace, arguments).map(|()| ExitCode::SUCCESS),
-            "bench" => bench(&workspace, arguments).map(|()| ExitCode::SUCCESS),
+            "bench" => bench(&workspace, arguments),
             other => Err(format!("no command `{other}`; see cargo xtask --help").into()),
         },
         Some(Short('h') | Long("help")) | None => {
@@ -150,15 +152,20 @@ fn fuzz(workspace: &Workspace, mut arguments: lexopt::Parser) -> Result {
     fuzz::run(workspace, seconds, target.as_deref())
 }
 
-fn bench(workspace: &Workspace, mut arguments: lexopt::Parser) -> Result {
+fn bench(workspace: &Workspace, mut arguments: lexopt::Parser) -> Result<ExitCode> {
     let kind = match arguments.next()? {
         Some(Value(kind)) => kind.string()?,
         _ => {
             return Err(
-                "bench needs one of overhead, federation, rotation, peers, hsm, criterion".into(),
+                "bench needs one of overhead, federation, rotation, peers, hsm, fixed-work, \
+                 criterion"
+                    .into(),
             );
         }
     };
+    if kind == "fixed-work" {
+        return no_more(arguments).and_then(|()| bench::fixed_work(workspace));
+    }
     let rest: Vec<OsString> = arguments.raw_args()?.collect();
     match kind.as_str() {
         "overhead" => bench::binary(workspace, "overhead", &rest),
@@ -168,8 +175,10 @@ fn bench(workspace: &Workspace, mut arguments: lexopt::Parser) -> Result {
         "hsm" => bench::hsm(workspace, &rest),
         "criterion" => bench::criterion(workspace, &rest),
         other => Err(format!(
-            "no bench `{other}`; there are overhead, federation, rotation, peers, hsm, criterion"
+            "no bench `{other}`; there are overhead, federation, rotation, peers, hsm, fixed-work, \
+             criterion"
         )
         .into()),
     }
+    .map(|()| ExitCode::SUCCESS)
 }

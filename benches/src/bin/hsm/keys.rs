@@ -17,14 +17,6 @@ pub(crate) fn module() -> PathBuf {
     env::var_os("CHANCERY_SOFTHSM").map_or_else(|| SoftHsm::MODULE.into(), PathBuf::from)
 }
 
-/// The token, opened through a module that is SoftHSM or wraps it.
-pub(crate) fn token(module: PathBuf) -> Outcome<Token> {
-    let builder = Token::builder(module)
-        .label(SoftHsm::LABEL)
-        .pin(Pin::new(SoftHsm::PIN));
-    Ok(builder.open()?)
-}
-
 /// The token with a P-256 key and an RSA key of 2048 bits.
 pub(crate) fn token_with_keys(module: PathBuf) -> Outcome<Token> {
     let token = token(module)?;
@@ -39,4 +31,12 @@ pub(crate) fn unverified(options: HsmOptions) -> HsmOptions {
     #[cfg(chancery_unverified)]
     let options = options.unverified();
     options
+}
+
+/// The token, opened through a module that is SoftHSM or wraps it.
+fn token(module: PathBuf) -> Outcome<Token> {
+    let builder = Token::builder(module)
+        .label(SoftHsm::LABEL)
+        .pin(Pin::new(SoftHsm::PIN));
+    Ok(builder.open()?)
 }

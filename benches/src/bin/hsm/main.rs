@@ -6,7 +6,6 @@
 //! benchmark, stands beside it. Built by `cargo xtask bench hsm`, with the switch for that.
 
 mod callers;
-mod fixed_work;
 mod hand_over;
 mod keys;
 mod slow_device;
@@ -27,7 +26,6 @@ type Part = fn() -> Outcome;
 const PARTS: &[(&str, Part)] = &[
     ("softhsm", softhsm::run),
     ("slow-device", slow_device::run),
-    ("fixed-work", fixed_work::run),
     ("yubihsm-mock", yubihsm_mock::run),
 ];
 

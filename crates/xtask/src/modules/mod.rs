@@ -87,7 +87,7 @@ const MODULES: &[Module] = &[
 pub(crate) struct Setup {
     library: PathBuf,
     environment: Vec<(&'static str, OsString)>,
-    /// A command that runs the tests as its last arguments.
+    /// A command that runs the module's user as its last arguments.
     within: Vec<OsString>,
     /// Dropped first, before what they need.
     servers: Option<Servers>,
@@ -150,6 +150,24 @@ impl Setup {
         }
         Ok(())
     }
+
+    /// The program, where the module is ready, and with an environment that describes the module.
+    fn command(&self, workspace: &Workspace, name: &str, program: Command) -> Command {
+        let mut command = match self.within.split_first() {
+            None => program,
+            Some((first, arguments)) => {
+                let mut within = workspace.command(first);
+                within.args(arguments).arg(program.get_program());
+                within.args(program.get_args());
+                within
+            }
+        };
+        command
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .env("CHANCERY_MODULE", name)
+            .env("CHANCERY_MODULE_PATH", &self.library);
+        command
+    }
 }
 
 /// `cargo xtask modules`: sets up and tests all modules, or the one of this name.
@@ -177,17 +195,33 @@ pub(crate) fn test_all(workspace: &Workspace, foreign: &Foreign, tally: &mut Tal
     }
 }
 
+/// Runs a program once for each module, as the tests are run.
+pub(crate) fn run_program(workspace: &Workspace, tally: &mut Tally, program: impl Fn() -> Command) {
+    for module in MODULES {
+        if let Some(setup) = set_up(workspace, module, tally) {
+            let mut command = setup.command(workspace, module.name, program());
+            tally.test(module.name, command::run(&mut command));
+        }
+    }
+}
+
 fn test(workspace: &Workspace, foreign: &Foreign, module: &Module, tally: &mut Tally) {
+    if let Some(setup) = set_up(workspace, module, tally) {
+        tally.cargo_test(&mut test_command(workspace, foreign, module.name, &setup));
+    }
+}
+
+/// Makes a module ready, or counts it as missing or as failed.
+fn set_up(workspace: &Workspace, module: &Module, tally: &mut Tally) -> Option<Setup> {
     println!("\n== module {}", module.name);
     if let Err(error) = needs::provide(module.needs) {
-        return tally.missing(module.name, &error.to_string());
+        tally.missing(module.name, &error.to_string());
+        return None;
     }
-    match prepare(workspace, module) {
-        Ok(setup) => {
-            tally.cargo_test(&mut test_command(workspace, foreign, module.name, &setup));
-        }
-        Err(error) => tally.check(module.name, Err(error)),
-    }
+    let prepared = prepare(workspace, module);
+    prepared
+        .map_err(|error| tally.check(module.name, Err(error)))
+        .ok()
 }
 
 fn prepare(workspace: &Workspace, module: &Module) -> Result<Setup> {
@@ -213,19 +247,8 @@ fn test_command(workspace: &Workspace, foreign: &Foreign, name: &str, setup: &Se
         "--",
         "--test-threads=1",
     ]);
-    let mut command = match setup.within.split_first() {
-        None => test,
-        Some((program, arguments)) => {
-            let mut within = workspace.command(program);
-            within.args(arguments).arg(test.get_program());
-            within.args(test.get_args());
-            within
-        }
-    };
+    let mut command = setup.command(workspace, name, test);
     command
-        .envs(setup.environment.iter().map(|(name, value)| (name, value)))
-        .env("CHANCERY_MODULE", name)
-        .env("CHANCERY_MODULE_PATH", &setup.library)
         .env("CHANCERY_FOREIGN_PYTHON", &foreign.python)
         .env("CHANCERY_FOREIGN_NODE", &foreign.node);
     command
