@@ -82,9 +82,9 @@ impl SignerBuilder {
         self
     }
 
-    /// How many workers sign, how long calls may take, and so on. There are fewer workers than the
-    /// token says that it has sessions free, but at least one: keys are listed, generated and
-    /// destroyed in the session that is left.
+    /// How many workers sign, how long calls may take, and so on. There are no more workers than the
+    /// token says that it has sessions free, less two, but at least one: keys are listed, generated
+    /// and destroyed in the sessions that are left, one after the other.
     #[must_use]
     pub fn options(mut self, options: HsmOptions) -> Self {
         self.options = options;
@@ -167,14 +167,14 @@ impl SignerBuilder {
     }
 }
 
-/// So many of the workers as the token has sessions for, while one stays free: to list keys, to
-/// generate the next one and to destroy the last takes one at a time, and a rotation does so beside
-/// the signer. One worker there is in any case.
+/// So many of the workers as the token has sessions for, while two stay free: to list keys, to
+/// generate the next one and to destroy the last takes one, and one more in which a key proves itself,
+/// and a rotation does so beside the signer. One worker there is in any case.
 fn affordable(workers: NonZeroUsize, free_sessions: Option<u64>) -> NonZeroUsize {
     let Some(Ok(free)) = free_sessions.map(usize::try_from) else {
         return workers;
     };
-    let free = NonZeroUsize::new(free.saturating_sub(1)).unwrap_or(NonZeroUsize::MIN);
+    let free = NonZeroUsize::new(free.saturating_sub(2)).unwrap_or(NonZeroUsize::MIN);
     workers.min(free)
 }
 
@@ -228,13 +228,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_session_stays_free() {
+    fn two_sessions_stay_free() {
         let affordable = |free| affordable(NonZeroUsize::new(8).unwrap(), free).get();
         assert_eq!(affordable(None), 8);
         assert_eq!(affordable(Some(100)), 8);
-        assert_eq!(affordable(Some(9)), 8);
-        assert_eq!(affordable(Some(8)), 7);
-        assert_eq!(affordable(Some(2)), 1);
+        assert_eq!(affordable(Some(10)), 8);
+        assert_eq!(affordable(Some(9)), 7);
+        assert_eq!(affordable(Some(3)), 1);
         assert_eq!(affordable(Some(1)), 1);
         assert_eq!(affordable(Some(0)), 1);
     }

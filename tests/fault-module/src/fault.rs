@@ -91,7 +91,8 @@ pub enum Effect {
     Hang,
     /// `C_FindObjects` and `C_GetSlotList` find nothing.
     FindNothing,
-    /// `C_OpenSession` returns `CKR_SESSION_COUNT` when so many sessions are open.
+    /// `C_OpenSession` returns `CKR_SESSION_COUNT` when so many sessions are open, and
+    /// `C_GetTokenInfo` tells that there can be no more.
     SessionLimit(usize),
     /// `C_FindObjectsInit` and `C_SignInit` take the object whose `CKA_ID` is this one byte,
     /// whatever was asked for.

@@ -98,7 +98,6 @@ pass_on! {
     Initialize: C_Initialize(arguments: *mut c_void);
     GetInfo: C_GetInfo(info: *mut CK_INFO);
     GetSlotInfo: C_GetSlotInfo(slot: CK_SLOT_ID, info: *mut CK_SLOT_INFO);
-    GetTokenInfo: C_GetTokenInfo(slot: CK_SLOT_ID, info: *mut CK_TOKEN_INFO);
     GetMechanismList: C_GetMechanismList(
         slot: CK_SLOT_ID, list: *mut CK_MECHANISM_TYPE, count: *mut CK_ULONG
     );
@@ -147,6 +146,23 @@ unsafe extern "C" fn C_GetSlotList(
         }
         // SAFETY: the real function gets the arguments that its caller gave for it.
         unsafe { real!(C_GetSlotList(present, list, count)) }
+    })
+}
+
+unsafe extern "C" fn C_GetTokenInfo(slot: CK_SLOT_ID, info: *mut CK_TOKEN_INFO) -> CK_RV {
+    around(Function::GetTokenInfo, || {
+        // SAFETY: the real function gets the arguments that its caller gave for it.
+        let code = unsafe { real!(C_GetTokenInfo(slot, info)) };
+        let limit = |effect| matches!(effect, Effect::SessionLimit(_));
+        let limits = control::effects(Function::GetTokenInfo, limit);
+        if let (CKR_OK, Some(Effect::SessionLimit(most))) = (code, limits.first()) {
+            // SAFETY: the caller gave a place for the structure, which has just been written.
+            unsafe {
+                (*info).ulMaxSessionCount = *most as CK_ULONG;
+                (*info).ulSessionCount = count_open_sessions() as CK_ULONG;
+            }
+        }
+        code
     })
 }
 

@@ -3,7 +3,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chancery_core::{Signer as _, SigningInput};
 use chancery_fault_module::{Effect, Fault, Faults, Function, Injection, SoftHsm, When};
@@ -229,6 +229,32 @@ fn what_the_first_way_refuses_is_signed_in_the_second() {
         let input = SigningInput::new(signer.jwk().algorithm(), b"header.payload");
         // Verified before it is released.
         signer.sign(&input).unwrap();
+    });
+}
+
+/// Workers take no more sessions than leave room for a rotation beside them.
+#[test]
+#[ignore = "needs SoftHSM"]
+fn a_token_of_few_sessions_has_some_left_for_its_keys() {
+    in_own_process("a_token_of_few_sessions_has_some_left_for_its_keys", || {
+        let (faults, token) = open();
+        token.generate(KeyPair::P256, "key", None).unwrap();
+        let limit = Effect::SessionLimit(6);
+        let told = inject(&faults, Function::GetTokenInfo, limit, When::Always);
+        let held = inject(&faults, Function::OpenSession, limit, When::Always);
+        let signer = token.signer().label("key").open().unwrap();
+        let until = Instant::now() + Duration::from_secs(5);
+        while signer.health().sessions < signer.health().workers {
+            assert!(Instant::now() < until, "{:?}", signer.health());
+            thread::sleep(Duration::from_millis(1));
+        }
+        assert_eq!(signer.health().workers, 3);
+        let next = token.generate(KeyPair::P256, "next", None).unwrap();
+        assert_eq!(token.keys().unwrap().len(), 2);
+        token.destroy(next.kid()).unwrap();
+        assert_eq!(signer.health().last_error, None);
+        // It never came to that.
+        assert_eq!((told.end() > 0, held.end()), (true, 0));
     });
 }
 

@@ -11,6 +11,7 @@ use cryptoki::error::{Error, RvError};
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::AttributeType;
 use cryptoki::session::{Session, UserType};
+use cryptoki::slot::Limit;
 use cryptoki::types::AuthPin;
 use cryptoki_sys::{CKR_DEVICE_ERROR, CKR_DEVICE_REMOVED, CKR_PIN_LOCKED};
 
@@ -320,6 +321,13 @@ fn limits_sessions() {
         assert!(device.session.get_session_info().is_err());
         open().unwrap().close().unwrap();
         assert_eq!(fault.end(), 2);
+        // The token tells of it when it is to.
+        let token = || device.pkcs11.get_token_info(device.slot).unwrap();
+        let told = device.inject(Function::GetTokenInfo, limit, When::Always);
+        assert!(matches!(token().max_session_count(), Limit::Max(3)));
+        assert_eq!(token().session_count(), Some(0));
+        assert_eq!(told.end(), 2);
+        assert!(!matches!(token().max_session_count(), Limit::Max(3)));
         drop((third, fourth));
     });
 }
