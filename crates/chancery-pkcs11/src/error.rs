@@ -307,13 +307,15 @@ impl fmt::Display for Pkcs11Error {
                 key_type,
             } => write!(
                 f,
-                "{algorithm} does not go with this key, which is {key_type}"
+                "{algorithm} does not go with this key, which is {key_type}; name an algorithm \
+                 that does, or another key"
             ),
             Self::SelfTest { key, attempts, .. } => {
                 write!(
                     f,
                     "{key} made no signature that its public half verifies; the module has no \
-                     usable mechanism, or the public key object with its id is another key's"
+                     usable mechanism, or the public key object with its id is another key's; sign \
+                     with another algorithm or key, or put its own public key beside it"
                 )?;
                 list(f, "tried", "nothing was tried", attempts)
             }
@@ -341,7 +343,8 @@ impl fmt::Display for Pkcs11Error {
             }
             Self::DestroyedPartly { key, error } => write!(
                 f,
-                "the private half of {key} was destroyed, but not its public half: {error}"
+                "the private half of {key} was destroyed, but not its public half: {error}; destroy \
+                 that by hand, as it keeps other keys from having its label or id"
             ),
             Self::Random => f.write_str("the operating system gave no random bytes"),
             Self::NotReturned {
@@ -376,16 +379,21 @@ impl fmt::Display for Pkcs11Error {
                 f,
                 "{operation} was not begun: the module {} is at as many operations as it may be at \
                  once, {given_up} of which have not returned by their deadlines; look at the \
-                 device, restart it or fail it over, and restart the service if that does not help",
+                 device and at the source of the PIN, restart what hangs or fail it over, and \
+                 restart the service if that does not help",
                 module.display()
             ),
             Self::Thread(error) => {
                 write!(
                     f,
-                    "the system gave no thread to call the module on: {error}"
+                    "the system gave no thread to call the module on: {error}; allow the service \
+                     more of them"
                 )
             }
-            Self::Module(error) => write!(f, "the PKCS#11 module failed: {error}"),
+            Self::Module(error) => write!(
+                f,
+                "the PKCS#11 module failed: {error}; its own log and the device's tool may tell why"
+            ),
             Self::Signer(error) => error.fmt(f),
         }
     }
@@ -441,5 +449,52 @@ impl From<Pkcs11Error> for DeviceError {
             _ => DeviceErrorKind::Failed,
         };
         Self::new(kind, error.to_string())
+    }
+}
+
+#[cfg(all(test, not(chancery_shuttle)))]
+mod tests {
+    use super::*;
+    use crate::module_error::CallError;
+
+    /// Those that name no other key or token to take.
+    #[test]
+    fn errors_say_what_to_do() {
+        let failed = || ModuleError::from(CallError::Stale);
+        for (error, advice) in [
+            (
+                Pkcs11Error::Algorithm {
+                    algorithm: Algorithm::Es256,
+                    key_type: KeyType::Rsa,
+                },
+                "name an algorithm that does",
+            ),
+            (
+                Pkcs11Error::SelfTest {
+                    key: "the EC key `key`".to_owned(),
+                    attempts: Vec::new(),
+                    device_failed: false,
+                },
+                "sign with another algorithm or key",
+            ),
+            (
+                Pkcs11Error::DestroyedPartly {
+                    key: "the EC key `key`".to_owned(),
+                    error: failed(),
+                },
+                "destroy that by hand",
+            ),
+            (
+                Pkcs11Error::Thread(io::Error::from(io::ErrorKind::WouldBlock)),
+                "allow the service more of them",
+            ),
+            (
+                Pkcs11Error::Module(failed()),
+                "its own log and the device's tool",
+            ),
+        ] {
+            let said = error.to_string();
+            assert!(said.contains(advice), "{said}");
+        }
     }
 }

@@ -62,7 +62,10 @@ fn an_algorithm_of_another_key_is_refused() {
             assert!(matches!(opened, Err(Pkcs11Error::Algorithm { .. })));
             assert_eq!(
                 said(opened),
-                format!("{algorithm} does not go with this key, which is EC P-256")
+                format!(
+                    "{algorithm} does not go with this key, which is EC P-256; name an algorithm \
+                     that does, or another key"
+                )
             );
         }
     });

@@ -275,6 +275,7 @@ fn no_more_than_eight_operations_hang() {
         assert!(began.elapsed() < GRACE, "{:?}", began.elapsed());
         let text = said(&refused);
         assert!(text.contains("8 of which have not returned"), "{text}");
+        assert!(text.contains("the source of the PIN"), "{text}");
         assert!(matches!(refused, Err(Pkcs11Error::NotBegun { .. })));
         assert_eq!(fault.injected(), 8);
         // Those who sign are not concerned.
