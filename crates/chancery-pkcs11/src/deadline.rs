@@ -275,6 +275,18 @@ mod tests {
     }
 
     #[test]
+    fn the_shortest_and_the_longest_deadline_are_deadlines() {
+        let longest = limit("longest", Duration::MAX);
+        assert!(matches!(longest.run(Operation::ListKeys, || 7), Ok(7)));
+        let (end, ended) = mpsc::channel::<()>();
+        let shortest = limit("shortest", Duration::ZERO);
+        let outcome = shortest.run(Operation::ListKeys, move || ended.recv());
+        let after = Duration::ZERO;
+        assert!(matches!(outcome, Err(Pkcs11Error::NotReturned { after: it, .. }) if it == after));
+        drop(end);
+    }
+
+    #[test]
     fn those_who_wait_for_a_place_get_one_that_comes_free() {
         let module = "one_that_comes_free";
         let end = occupy(module, LONG);
