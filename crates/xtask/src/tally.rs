@@ -7,7 +7,8 @@ use std::process::{Command, ExitCode};
 use crate::Result;
 use crate::command;
 
-/// The sum of cargo's `test result:` lines, and of checks that failed.
+/// The sum of cargo's `test result:` lines, and of checks that failed. A test that runs in a process
+/// of its own has to quote what that one wrote, in which such lines stand too.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
     passed: u64,
@@ -135,6 +136,7 @@ mod tests {
             "test recovery::a_key - should panic ... ok",
             "test result: FAILED. 1 passed; 1 failed",
             "the test ... FAILED",
+            "> test recovery::a_token ... FAILED",
         ];
         let tally = Tally {
             failed: 1,
@@ -154,7 +156,13 @@ mod tests {
 
     #[test]
     fn passes_over_other_lines() {
-        for line in ["test a::b ... ok", "running 3 tests", "", "test result"] {
+        for line in [
+            "test a::b ... ok",
+            "running 3 tests",
+            "",
+            "test result",
+            "> test result: FAILED. 0 passed; 1 failed; 25 filtered out",
+        ] {
             assert_eq!(Tally::of_result_line(line), None, "{line}");
         }
     }

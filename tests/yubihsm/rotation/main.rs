@@ -89,10 +89,12 @@ fn keys_move_from_one_backend_to_another() {
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     let error = String::from_utf8_lossy(&output.stderr);
+    // Quoted, so that nobody counts the test twice.
     assert!(
         output.status.success() && said.contains("1 passed"),
-        "{}\n{said}\n{error}",
-        output.status
+        "{}\n> {}\n{error}",
+        output.status,
+        said.replace('\n', "\n> ")
     );
 }
 

@@ -63,10 +63,12 @@ pub(crate) fn isolated<F: FnOnce(&SoftHsm)>(test: F) {
         .unwrap();
     fs::remove_dir_all(&hsm.folder).unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
+    // Quoted, so that nobody counts the test twice.
     assert!(
         output.status.success() && text.contains("test result: ok. 1 passed"),
-        "{}\n{text}\n{}",
+        "{}\n> {}\n{}",
         output.status,
+        text.replace('\n', "\n> "),
         String::from_utf8_lossy(&output.stderr)
     );
 }

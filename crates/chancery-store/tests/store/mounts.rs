@@ -152,10 +152,12 @@ fn again(test: &str, command: &mut Command) {
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
+    // Quoted, so that nobody counts the test twice.
     assert!(
         output.status.success() && said.contains("test result: ok. 1 passed"),
-        "{}\n{said}\n{}",
+        "{}\n> {}\n{}",
         output.status,
+        said.replace('\n', "\n> "),
         String::from_utf8_lossy(&output.stderr)
     );
 }

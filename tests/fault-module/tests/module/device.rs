@@ -133,9 +133,11 @@ pub(crate) fn in_own_process(test: &str, body: impl FnOnce()) {
         .unwrap();
     let stdout = String::from_utf8_lossy(&output.stdout);
     let stderr = String::from_utf8_lossy(&output.stderr);
+    // Quoted, so that nobody counts the test twice.
     assert!(
         output.status.success() && stdout.contains("1 passed"),
-        "{test}: {}\n{stdout}\n{stderr}",
-        output.status
+        "{test}: {}\n> {}\n{stderr}",
+        output.status,
+        stdout.replace('\n', "\n> ")
     );
 }
