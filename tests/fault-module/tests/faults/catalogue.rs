@@ -192,7 +192,24 @@ fn slow() -> Vec<Case> {
             when: When::Always,
         }
     };
-    vec![
+    // What it takes to open a session anew, apart from what has a case of its own below.
+    let reopening = [
+        Function::GetSlotList,
+        Function::GetTokenInfo,
+        Function::GetSessionInfo,
+        Function::FindObjectsInit,
+        Function::FindObjects,
+        Function::FindObjectsFinal,
+        Function::GetAttributeValue,
+    ];
+    let mut cases: Vec<Case> = reopening
+        .into_iter()
+        .map(|function| {
+            let name = format!("{} hangs", function.name());
+            hung(&name, function, Incident::CloseSessions)
+        })
+        .collect();
+    cases.extend([
         Case::new(
             "C_Sign takes 20 ms",
             Scenario::new(Expected::SignsOn { failed: 0 }).fault(late(20)),
@@ -229,11 +246,6 @@ fn slow() -> Vec<Case> {
         ),
         hung("C_Login hangs", Function::Login, Incident::LogOut),
         hung(
-            "C_FindObjects hangs",
-            Function::FindObjects,
-            Incident::CloseSessions,
-        ),
-        hung(
             "C_Initialize hangs",
             Function::Initialize,
             Incident::Finalize,
@@ -257,7 +269,8 @@ fn slow() -> Vec<Case> {
                 })
                 .outlasts(DEADLINE, LASTS),
         ),
-    ]
+    ]);
+    cases
 }
 
 /// Signatures that are none.

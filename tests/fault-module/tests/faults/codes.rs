@@ -75,6 +75,11 @@ pub(crate) fn cases() -> Vec<Case> {
             &[FIND_OBJECTS],
         ),
         (
+            Function::FindObjectsFinal,
+            Incident::CloseSessions,
+            &[codes!(CKR_DEVICE_ERROR CKR_OPERATION_NOT_INITIALIZED)],
+        ),
+        (
             Function::GetAttributeValue,
             Incident::CloseSessions,
             &[GET_ATTRIBUTE_VALUE],
