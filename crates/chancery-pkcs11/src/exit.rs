@@ -19,7 +19,8 @@ static GATES: LazyLock<Mutex<Vec<Arc<Gate>>>> = LazyLock::new(Mutex::default);
 
 /// Sees to it that calls end when the process exits. The last to be registered is the first to be
 /// called (C17 §7.22.4.3), so this comes after the module is started, which is when what it uses
-/// registers its own cleaning.
+/// registers its own cleaning. It would be of no use before: that cleaning then comes first, beside
+/// what is left of the start.
 pub(crate) fn close_at_exit(gate: &Arc<Gate>) {
     lock(&GATES).push(Arc::clone(gate));
     // SAFETY: the function is one of this program's, is there for as long as this code is, takes
