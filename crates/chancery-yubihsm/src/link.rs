@@ -246,14 +246,19 @@ impl Drop for Link {
 
 /// Closes a session of which it is not known whether the device has seen the last message, as
 /// soon as the device can be reached: otherwise a line that fails often would leave the device
-/// without sessions. The MAC of a command depends on all before it, so both cases are tried.
+/// without sessions. The MAC of a command depends on all before it, so both cases are tried, and the
+/// first once more, since the device may have come to that message only after it was.
 fn close_in_doubt(access: &Access, open: &mut Open, doubt: Doubt, expiry: Instant) {
     let connector = access.route.connector();
     let is_over =
         || Instant::now() >= expiry || access.is_given_again(open.channel.session(), open.given);
     let candidates = match doubt {
-        Doubt::Authentication => [Some(open.channel.clone()), None],
-        Doubt::Command(before) => [Some(open.channel.clone()), Some(*before)],
+        Doubt::Authentication => [Some(open.channel.clone()), None, None],
+        Doubt::Command(before) => [
+            Some(open.channel.clone()),
+            Some(*before),
+            Some(open.channel.clone()),
+        ],
     };
     for channel in candidates {
         loop {
