@@ -50,10 +50,12 @@ mod ladder;
 #[cfg(all(test, chancery_shuttle))]
 mod model;
 mod options;
+mod processors;
 mod queue;
 mod shared;
 mod signer;
 mod sync;
+mod thread_time;
 mod trouble;
 mod worker;
 

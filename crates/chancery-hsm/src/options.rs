@@ -51,7 +51,8 @@ impl HsmOptions {
 
     /// Sets the number of worker threads, each of which holds one session with the device.
     ///
-    /// More help as long as the device works on several signatures at once.
+    /// More help as long as the device works on several signatures at once. Of one that computes in
+    /// this process, no more are at work at once than there are processors.
     #[must_use]
     pub const fn with_workers(mut self, workers: NonZeroUsize) -> Self {
         self.workers = workers;

@@ -1,21 +1,24 @@
 //! The bounded queue between callers and workers.
 
 use std::collections::VecDeque;
-use std::sync::atomic::Ordering;
-use std::thread;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use chancery_core::{SignError, SignErrorKind, SignatureCompleter};
 
+use crate::processors::Processors;
 use crate::sync::{AtomicUsize, Condvar, Mutex, MutexGuard, lock, wait};
 use crate::trouble::Trouble;
 
-/// How long a thread looks for what it waits for before it goes to sleep, letting other threads run
-/// in between: a module in this process signs in less time than it takes to wake a thread.
-pub(crate) const LOOK: Duration = Duration::from_micros(100);
+/// How long a worker looks for the next job before it goes to sleep.
+const LOOK: Duration = Duration::from_micros(100);
 
 /// How long a worker may sleep while others are woken.
 const LONG: Duration = Duration::from_secs(1);
+
+/// After how long at one job a worker no longer counts as one that computes, whatever its device did
+/// at first, so that another may take its processor.
+const STUCK: Duration = Duration::from_millis(5);
 
 /// A signature that somebody waits for.
 #[derive(Debug)]
@@ -61,6 +64,10 @@ pub(crate) struct Queue {
     work: Vec<Condvar>,
     watch: Condvar,
     capacity: usize,
+    processors: Processors,
+    /// Whether the device computes on the threads that call it, so that more of them than there are
+    /// processors only take these from each other, and from the callers.
+    computes_here: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -79,18 +86,42 @@ struct State {
 
 #[derive(Debug)]
 enum Hand {
-    Empty,
-    Signing(Ticket),
+    /// The worker sleeps, or has no session.
+    Idle,
+    /// It is awake, between two jobs, since then.
+    Free(Instant),
+    /// It signs, since then.
+    Signing(Ticket, Instant),
     /// The caller was told that the deadline had passed; the worker is still at it.
     Overdue,
 }
 
+impl Hand {
+    const fn takes_a_processor(&self) -> bool {
+        matches!(self, Self::Free(_) | Self::Signing(..))
+    }
+
+    fn ticket(self) -> Option<Ticket> {
+        match self {
+            Self::Signing(ticket, _) => Some(ticket),
+            Self::Idle | Self::Free(_) | Self::Overdue => None,
+        }
+    }
+
+    /// Whether it takes no processor after all, or would not leave it to others: it waits for a
+    /// device that had computed before, or for somebody's hook.
+    fn is_stuck(&self, now: Instant) -> bool {
+        matches!(self, Self::Free(since) | Self::Signing(_, since)
+            if now.saturating_duration_since(*since) > STUCK)
+    }
+}
+
 impl Queue {
-    pub(crate) fn new(workers: usize, capacity: usize) -> Self {
+    pub(crate) fn new(workers: usize, capacity: usize, processors: usize) -> Self {
         Self {
             state: Mutex::new(State {
                 waiting: VecDeque::new(),
-                hands: (0..workers).map(|_| Hand::Empty).collect(),
+                hands: (0..workers).map(|_| Hand::Idle).collect(),
                 sleepers: VecDeque::with_capacity(workers),
                 lookers: 0,
                 watchdog_is_idle: false,
@@ -100,6 +131,8 @@ impl Queue {
             work: (0..workers).map(|_| Condvar::new()).collect(),
             watch: Condvar::new(),
             capacity,
+            processors: Processors::new(processors),
+            computes_here: AtomicBool::new(false),
         }
     }
 
@@ -126,9 +159,10 @@ impl Queue {
             );
             return Err((job.ticket, error));
         }
+        let now = job.ticket.submitted;
         state.waiting.push_back(job);
         let wake_watchdog = std::mem::take(&mut state.watchdog_is_idle);
-        self.unlock_and_wake(state);
+        self.unlock_and_wake(state, now);
         if wake_watchdog {
             self.watch.notify_one();
         }
@@ -140,7 +174,11 @@ impl Queue {
     pub(crate) fn next(&self, worker: usize, mut may_look: bool) -> Option<Work> {
         let mut state = lock(&self.state);
         loop {
-            if let Some(job) = self.take(&mut state) {
+            let now = Instant::now();
+            self.hold(&mut state, worker, Hand::Free(now));
+            if !self.are_too_many(&state, now)
+                && let Some(job) = self.take(&mut state)
+            {
                 if job.is_abandoned() {
                     drop(state);
                     // This wakes who listened once, which must not be under the lock.
@@ -148,23 +186,26 @@ impl Queue {
                     state = lock(&self.state);
                     continue;
                 }
-                state.hands[worker] = Hand::Signing(job.ticket);
+                self.hold(&mut state, worker, Hand::Signing(job.ticket, now));
                 return Some(Work {
                     message: job.message,
                     bad_signatures: job.bad_signatures,
                 });
             }
             if state.is_closed() {
+                self.hold(&mut state, worker, Hand::Idle);
                 return None;
             }
-            if may_look {
+            if may_look && state.waiting.is_empty() {
                 state.lookers += 1;
                 drop(state);
-                may_look = self.look();
+                let find = || (self.depth() > 0).then_some(());
+                may_look = self.processors.look(LOOK, find).is_some();
                 state = lock(&self.state);
                 state.lookers -= 1;
             } else {
-                state.sleepers.push_back((worker, Instant::now()));
+                self.hold(&mut state, worker, Hand::Idle);
+                state.sleepers.push_back((worker, now));
                 state = wait(&self.work[worker], state, None);
                 // It is there still when nobody woke this one on purpose.
                 state.sleepers.retain(|(sleeper, _)| *sleeper != worker);
@@ -172,25 +213,33 @@ impl Queue {
         }
     }
 
-    /// Puts down what a worker was at; hands out its ticket, unless the caller was told already
-    /// that the deadline had passed.
+    /// Puts down what a worker has done, which comes for the next job at once; hands out its ticket,
+    /// unless the caller was told already that the deadline had passed.
     pub(crate) fn finish(&self, worker: usize) -> Option<Ticket> {
         let mut state = lock(&self.state);
-        let hand = std::mem::replace(&mut state.hands[worker], Hand::Empty);
+        let hand = self.hold(&mut state, worker, Hand::Free(Instant::now()));
         self.unlock_and_wake_watchdog(state);
-        match hand {
-            Hand::Signing(ticket) => Some(ticket),
-            Hand::Empty | Hand::Overdue => None,
+        hand.ticket()
+    }
+
+    /// Puts down what a worker cannot do, whose session is lost; hands out its ticket, unless the
+    /// caller was told already that the deadline had passed.
+    pub(crate) fn give_up(&self, worker: usize) -> Option<Ticket> {
+        let mut state = lock(&self.state);
+        let hand = self.hold(&mut state, worker, Hand::Idle);
+        if state.is_closed() {
+            self.unlock_and_wake_watchdog(state);
+        } else {
+            self.unlock_and_wake(state, Instant::now());
         }
+        hand.ticket()
     }
 
     /// Puts back, as the next one, what a worker could not do, unless nobody waits for it any more.
     /// It may be one more than the queue's capacity. Hands out the ticket when nothing is taken.
     pub(crate) fn put_back(&self, worker: usize, work: Work) -> Option<(Ticket, SignError)> {
         let mut state = lock(&self.state);
-        let Hand::Signing(ticket) = std::mem::replace(&mut state.hands[worker], Hand::Empty) else {
-            return None;
-        };
+        let ticket = self.hold(&mut state, worker, Hand::Idle).ticket()?;
         if let Some(refusal) = &state.refusal {
             let error = refusal.error();
             self.unlock_and_wake_watchdog(state);
@@ -201,7 +250,7 @@ impl Queue {
             bad_signatures: work.bad_signatures,
             ticket,
         });
-        self.unlock_and_wake(state);
+        self.unlock_and_wake(state, Instant::now());
         None
     }
 
@@ -215,11 +264,18 @@ impl Queue {
             if !expired.is_empty() {
                 return Some(expired);
             }
-            let alarm = state.deadlines().min();
+            let mut alarm = state.deadlines().min();
             if alarm.is_none() && state.is_closed() {
                 return None;
             }
             state.watchdog_is_idle = alarm.is_none();
+            if self.computing(&state, now).is_some() {
+                // One that is stuck makes room for another only when somebody looks.
+                while let Some(worker) = self.take_sleeper(&mut state, now) {
+                    self.work[worker].notify_one();
+                }
+                alarm = alarm.map(|alarm| alarm.min(now + STUCK));
+            }
             state = wait(&self.watch, state, alarm.map(|alarm| alarm - now));
         }
     }
@@ -234,6 +290,21 @@ impl Queue {
         let state = lock(&self.state);
         let overdue = |hand: &&Hand| matches!(hand, Hand::Overdue);
         state.hands.iter().filter(overdue).count()
+    }
+
+    /// Remembers that the device computes on the threads that call it. For good, since a busy machine
+    /// only ever makes it look as if it did not.
+    pub(crate) fn set_computes_here(&self) {
+        self.computes_here.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the device computes on the threads that call it.
+    pub(crate) fn computes_here(&self) -> bool {
+        self.computes_here.load(Ordering::Relaxed)
+    }
+
+    pub(crate) const fn processors(&self) -> &Processors {
+        &self.processors
     }
 
     /// Refuses the jobs to come, and hands out the tickets of those that wait. A final refusal,
@@ -261,18 +332,6 @@ impl Queue {
         }
     }
 
-    /// Looks for a waiting job for a while; tells whether there was one.
-    fn look(&self) -> bool {
-        let until = Instant::now() + LOOK;
-        while self.depth() == 0 {
-            if Instant::now() >= until {
-                return false;
-            }
-            thread::yield_now();
-        }
-        true
-    }
-
     fn take(&self, state: &mut State) -> Option<Job> {
         let job = state.waiting.pop_front()?;
         self.depth.store(state.waiting.len(), Ordering::Release);
@@ -290,29 +349,61 @@ impl Queue {
             }
         }
         self.depth.store(state.waiting.len(), Ordering::Release);
-        for hand in &mut state.hands {
-            if matches!(hand, Hand::Signing(ticket) if ticket.deadline <= now)
-                && let Hand::Signing(ticket) = std::mem::replace(hand, Hand::Overdue)
-            {
-                expired.push(ticket);
+        for worker in 0..state.hands.len() {
+            if matches!(&state.hands[worker], Hand::Signing(ticket, _) if ticket.deadline <= now) {
+                expired.extend(self.hold(state, worker, Hand::Overdue).ticket());
             }
         }
         expired
     }
 
-    fn unlock_and_wake(&self, mut state: MutexGuard<'_, State>) {
+    /// Puts something else into a worker's hand, and hands out what was there.
+    fn hold(&self, state: &mut State, worker: usize, hand: Hand) -> Hand {
+        let takes = hand.takes_a_processor();
+        let before = std::mem::replace(&mut state.hands[worker], hand);
+        match (before.takes_a_processor(), takes) {
+            (false, true) => self.processors.worker_wakes(),
+            (true, false) => self.processors.worker_rests(),
+            _ => {}
+        }
+        before
+    }
+
+    fn unlock_and_wake(&self, mut state: MutexGuard<'_, State>, now: Instant) {
         self.depth.store(state.waiting.len(), Ordering::Release);
-        // Each of those who look finds one before it sleeps.
-        let is_needed = state.waiting.len() > state.lookers;
-        let sleeper = if is_needed {
-            state.next_to_wake()
-        } else {
-            None
-        };
+        let woken = self.take_sleeper(&mut state, now);
         drop(state);
-        if let Some(worker) = sleeper {
+        if let Some(worker) = woken {
             self.work[worker].notify_one();
         }
+    }
+
+    /// Takes a worker from those that sleep, to be woken, where one more is of use.
+    fn take_sleeper(&self, state: &mut State, now: Instant) -> Option<usize> {
+        // Each of those who look finds one before it sleeps.
+        let is_needed = state.waiting.len() > state.lookers;
+        if !is_needed || self.computing(state, now) >= Some(self.processors.number()) {
+            return None;
+        }
+        let worker = state.next_to_wake()?;
+        self.hold(state, worker, Hand::Free(now));
+        Some(worker)
+    }
+
+    /// Whether a worker that is awake leaves the next job to others, since more of them compute than
+    /// there are processors: after some were stuck, and got replaced.
+    fn are_too_many(&self, state: &State, now: Instant) -> bool {
+        self.computing(state, now) > Some(self.processors.number())
+    }
+
+    /// How many workers compute. `None` where that is no reason to wake no more of them: the device
+    /// computes elsewhere, or there is a processor for each.
+    fn computing(&self, state: &State, now: Instant) -> Option<usize> {
+        if !self.computes_here() || self.work.len() <= self.processors.number() {
+            return None;
+        }
+        let stuck = state.hands.iter().filter(|hand| hand.is_stuck(now)).count();
+        Some(self.processors.workers() - stuck)
     }
 
     /// Lets the watchdog end where it waits for nothing but what this worker was at.
@@ -340,8 +431,8 @@ impl State {
 
     fn deadlines(&self) -> impl Iterator<Item = Instant> {
         let signing = self.hands.iter().filter_map(|hand| match hand {
-            Hand::Signing(ticket) => Some(ticket.deadline),
-            Hand::Empty | Hand::Overdue => None,
+            Hand::Signing(ticket, _) => Some(ticket.deadline),
+            Hand::Idle | Hand::Free(_) | Hand::Overdue => None,
         });
         let waiting = self.waiting.iter().map(|job| job.ticket.deadline);
         signing.chain(waiting)
@@ -353,55 +444,4 @@ impl State {
 }
 
 #[cfg(all(test, not(chancery_shuttle)))]
-mod tests {
-    use std::sync::mpsc;
-
-    use chancery_core::PendingSignature;
-
-    use super::*;
-
-    #[test]
-    fn the_worker_that_slept_least_is_woken_first() {
-        assert_eq!(woken_after(Duration::ZERO), [2, 1, 0]);
-    }
-
-    #[test]
-    fn workers_that_slept_long_are_woken_before() {
-        assert_eq!(woken_after(LONG + Duration::from_millis(50)), [0, 1, 2]);
-    }
-
-    /// In which order three workers are woken that went to sleep one after the other.
-    fn woken_after(time: Duration) -> Vec<usize> {
-        let queue = Queue::new(3, 8);
-        let (took, taken) = mpsc::channel();
-        let mut order = Vec::new();
-        thread::scope(|scope| {
-            for worker in 0..3 {
-                let (queue, took) = (&queue, took.clone());
-                scope.spawn(move || queue.next(worker, false).map(|_| took.send(worker)));
-                while lock(&queue.state).sleepers.len() <= worker {
-                    thread::yield_now();
-                }
-            }
-            thread::sleep(time);
-            for _ in 0..3 {
-                let submitted = Instant::now();
-                let deadline = submitted + Duration::from_secs(60);
-                let (completer, _pending) = PendingSignature::channel(deadline);
-                let job = Job {
-                    message: Vec::new(),
-                    bad_signatures: 0,
-                    ticket: Ticket {
-                        completer,
-                        submitted,
-                        deadline,
-                    },
-                };
-                let _ = queue.push(job);
-                order.extend(taken.recv_timeout(Duration::from_secs(60)));
-            }
-            queue.refuse(&Trouble::shut_down());
-        });
-        order
-    }
-}
+mod tests;

@@ -1,7 +1,9 @@
 //! What the threads of one signer share.
 
+use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use chancery_core::{Algorithm, Jwk, SignError, SignErrorKind, Signature};
@@ -25,8 +27,9 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(verifying_key: VerifyingKey, options: HsmOptions) -> Self {
+        let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
         Self {
-            queue: Queue::new(options.workers.get(), options.queue_capacity),
+            queue: Queue::new(options.workers.get(), options.queue_capacity, processors),
             ladder: Ladder::new(options.deadline),
             record: Record::default(),
             options,

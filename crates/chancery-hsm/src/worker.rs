@@ -10,6 +10,7 @@ use crate::device::{Device, DeviceError, Session};
 use crate::event::Event;
 use crate::queue::{Ticket, Work};
 use crate::shared::Shared;
+use crate::thread_time::is_at_work_during;
 use crate::trouble::Trouble;
 
 /// What every new session signs before it is used. A signing input has a dot (RFC 7515 §5.1), so
@@ -110,8 +111,14 @@ fn try_open<D: Device>(shared: &Shared, device: &D) -> Try<D::Session> {
 fn open_and_test<D: Device>(shared: &Shared, device: &D) -> Result<D::Session, Trouble> {
     let mut session = guarded(|| device.open())?;
     let input = SigningInput::new(shared.algorithm(), SELF_TEST);
-    let trouble = match guarded(|| session.sign(&input)) {
-        Ok(signature) if shared.verifies(SELF_TEST, &signature) => return Ok(session),
+    let (signed, computes_here) = is_at_work_during(|| guarded(|| session.sign(&input)));
+    let trouble = match signed {
+        Ok(signature) if shared.verifies(SELF_TEST, &signature) => {
+            if computes_here {
+                shared.queue.set_computes_here();
+            }
+            return Ok(session);
+        }
         Ok(_) => Trouble::new(
             SignErrorKind::BadSignature,
             "a self-test's signature does not verify with the published key: the device signs \
@@ -209,7 +216,7 @@ fn lose<S: Session>(worker: usize, shared: &Shared, session: S, work: Work, trou
     shared.record.error(error);
     let is_hopeless = trouble.refuses() || work.bad_signatures >= MOST_BAD_SIGNATURES;
     let refused = if is_hopeless {
-        let ticket = shared.queue.finish(worker);
+        let ticket = shared.queue.give_up(worker);
         ticket.map(|ticket| (ticket, trouble.error()))
     } else {
         shared.queue.put_back(worker, work)

@@ -1,6 +1,5 @@
 //! SoftHSM, driven by bare `cryptoki` and by a signer.
 
-use std::thread;
 use std::time::Duration;
 
 use chancery::{Algorithm, Signer, SigningInput};
@@ -25,11 +24,9 @@ pub(crate) fn run() -> Outcome {
     let bare = Bare::open()?;
     for (algorithm, label) in [(Algorithm::Es256, EC), (Algorithm::Rs256, RSA)] {
         let open = |options| token.signer().label(label).options(options).open();
-        let processors = thread::available_parallelism()?;
         let signers = Signers {
             unverified: open(unverified(HsmOptions::new()))?,
             verified: open(HsmOptions::new())?,
-            one_a_processor: open(unverified(HsmOptions::new().with_workers(processors)))?,
         };
         for callers in [1, 2, 8] {
             compare(algorithm, label, callers, &bare, &signers)?;
@@ -42,9 +39,6 @@ pub(crate) fn run() -> Outcome {
 struct Signers {
     unverified: HsmSigner,
     verified: HsmSigner,
-    /// As the first one, with as many workers as there are processors, which is what a module that
-    /// computes in this process can do at once.
-    one_a_processor: HsmSigner,
 }
 
 /// Measures them in turn, round by round, so that what else the machine does hits all alike.
@@ -58,23 +52,18 @@ fn compare(
     let Signers {
         unverified,
         verified,
-        one_a_processor,
     } = signers;
     let mut ratios = Vec::new();
     let mut verified_ratios = Vec::new();
-    let mut one_a_processor_ratios = Vec::new();
     let mut handed_over_ratios = Vec::new();
     let mut throughputs = [const { Vec::new() }; 3];
     for _ in 0..ROUNDS {
         let by_bare = Load::measure(callers, TIME, || bare.caller(algorithm, label))?;
         let by_unverified = Load::measure(callers, TIME, || Ok(sign_with(unverified, algorithm)))?;
         let by_verified = Load::measure(callers, TIME, || Ok(sign_with(verified, algorithm)))?;
-        let by_one_a_processor =
-            Load::measure(callers, TIME, || Ok(sign_with(one_a_processor, algorithm)))?;
         let by_handed_over = HandOver::measure(callers, TIME, || bare.caller(algorithm, label))?;
         ratios.push(by_unverified.throughput / by_bare.throughput);
         handed_over_ratios.push(by_handed_over.throughput / by_bare.throughput);
-        one_a_processor_ratios.push(by_one_a_processor.throughput / by_bare.throughput);
         verified_ratios.push(by_verified.throughput / by_bare.throughput);
         for (all, one) in throughputs
             .iter_mut()
@@ -86,11 +75,9 @@ fn compare(
     let [bare, unverified, verified] = throughputs.map(median);
     println!(
         "{algorithm} softhsm {callers} {}  ratio {:.3}  bare {bare:.0}/s  chancery {unverified:.0}/s  \
-         one worker a processor ratio {:.3}  verified {verified:.0}/s, ratio {:.3}  bare \
-         hand-over ratio {:.3}",
+         verified {verified:.0}/s, ratio {:.3}  bare hand-over ratio {:.3}",
         if callers == 1 { "caller " } else { "callers" },
         median(ratios),
-        median(one_a_processor_ratios),
         median(verified_ratios),
         median(handed_over_ratios),
     );

@@ -18,10 +18,19 @@ struct Model {
 
 impl Model {
     fn new(workers: usize, capacity: usize) -> Arc<Self> {
-        Arc::new(Self {
-            queue: Queue::new(workers, capacity),
-            answered: Count::default(),
-        })
+        Self::with_queue(Queue::new(workers, capacity, 2))
+    }
+
+    /// With a device that computes on the workers' threads.
+    fn with_processors(workers: usize, processors: usize) -> Arc<Self> {
+        let queue = Queue::new(workers, 8, processors);
+        queue.set_computes_here();
+        Self::with_queue(queue)
+    }
+
+    fn with_queue(queue: Queue) -> Arc<Self> {
+        let answered = Count::default();
+        Arc::new(Self { queue, answered })
     }
 
     fn push(&self, message: &str, is_late: bool) -> PendingSignature {
@@ -129,6 +138,56 @@ fn every_job_is_signed_once_and_no_wake_up_is_lost() {
         assert_eq!(outcomes(pushers), [Ok(()); 4]);
         assert!(model.answered.is(4), "a call was answered twice");
         assert_eq!(model.queue.depth(), 0);
+    });
+}
+
+#[test]
+fn no_wake_up_is_lost_though_no_more_workers_are_woken_than_there_are_processors() {
+    for processors in [1, 2] {
+        explore(4_000, move || {
+            let model = Model::with_processors(3, processors);
+            let workers: Vec<_> = (0..3)
+                .map(|worker| {
+                    spawn(
+                        &model,
+                        move |model| while model.sign_one(worker, worker == 0) {},
+                    )
+                })
+                .collect();
+            let pushers = pushers(&model, 2, 2, false);
+            model.answered.wait_for(4);
+            model.refuse(&Trouble::shut_down());
+            for worker in workers {
+                worker.join().unwrap();
+            }
+            assert_eq!(outcomes(pushers), [Ok(()); 4]);
+            assert_eq!(model.queue.processors().workers(), 0);
+        });
+    }
+}
+
+#[test]
+fn a_worker_that_loses_its_session_leaves_its_processor_to_another() {
+    explore(4_000, || {
+        let model = Model::with_processors(3, 1);
+        // Each does one thing and is never seen again; whatever it left is for the next.
+        let puts_back = spawn(&model, |model| {
+            model.fail_one(0, true);
+        });
+        let gives_up = spawn(&model, |model| {
+            if model.queue.next(1, false).is_some() {
+                signed(model.queue.give_up(1).unwrap());
+                model.answered.add();
+            }
+        });
+        let signs = spawn(&model, |model| while model.sign_one(2, false) {});
+        let pushers = pushers(&model, 3, 1, false);
+        model.answered.wait_for(3);
+        model.refuse(&Trouble::shut_down());
+        for worker in [puts_back, gives_up, signs] {
+            worker.join().unwrap();
+        }
+        assert_eq!(model.queue.processors().workers(), 0);
     });
 }
 
