@@ -18,7 +18,7 @@ const LONG: Duration = Duration::from_secs(1);
 
 /// After how long at one job a worker no longer counts as one that computes, whatever its device did
 /// at first, so that another may take its processor.
-const STUCK: Duration = Duration::from_millis(5);
+const STUCK: Duration = Duration::from_millis(20);
 
 /// A signature that somebody waits for.
 #[derive(Debug)]
@@ -173,10 +173,13 @@ impl Queue {
     /// closed for good. Where the next one is likely to come soon, it looks for it before it sleeps.
     pub(crate) fn next(&self, worker: usize, mut may_look: bool) -> Option<Work> {
         let mut state = lock(&self.state);
+        // One that was woken takes the job: left to the next one that is woken, and so on, it would
+        // wait for long on a busy machine.
+        let mut may_leave_it = true;
         loop {
             let now = Instant::now();
             self.hold(&mut state, worker, Hand::Free(now));
-            if !self.are_too_many(&state, now)
+            if !(may_leave_it && self.are_too_many(&state, now))
                 && let Some(job) = self.take(&mut state)
             {
                 if job.is_abandoned() {
@@ -209,6 +212,7 @@ impl Queue {
                 state = wait(&self.work[worker], state, None);
                 // It is there still when nobody woke this one on purpose.
                 state.sleepers.retain(|(sleeper, _)| *sleeper != worker);
+                may_leave_it = false;
             }
         }
     }
@@ -292,10 +296,15 @@ impl Queue {
         state.hands.iter().filter(overdue).count()
     }
 
-    /// Remembers that the device computes on the threads that call it. For good, since a busy machine
-    /// only ever makes it look as if it did not.
-    pub(crate) fn set_computes_here(&self) {
-        self.computes_here.store(true, Ordering::Relaxed);
+    /// Says whether the device computes on the threads that call it.
+    pub(crate) fn set_computes_here(&self, computes_here: bool) {
+        let before = self.computes_here.swap(computes_here, Ordering::Relaxed);
+        if computes_here && !before {
+            // The watchdog has to look for workers that are stuck from now on. It is not between its
+            // look at this and its sleep.
+            drop(lock(&self.state));
+            self.watch.notify_one();
+        }
     }
 
     /// Whether the device computes on the threads that call it.

@@ -2,26 +2,39 @@
 
 use std::time::{Duration, Instant};
 
-/// Makes a call, and tells whether this thread was at work for at least half of the time, not asleep
-/// until a device or another process had answered. Where the system does not tell, it was not.
-pub(crate) fn is_at_work_during<T>(call: impl FnOnce() -> T) -> (T, bool) {
+/// Makes a call, and tells whether this thread was at work for at least half of the time, or slept for
+/// most of it, until a device or another process had answered. `None` where it is neither, as on a
+/// busy machine, or where the system does not tell.
+pub(crate) fn is_at_work_during<T>(call: impl FnOnce() -> T) -> (T, Option<bool>) {
     let (start, at_work_before) = (Instant::now(), at_work());
     let outcome = call();
-    let at_work = at_work().saturating_sub(at_work_before);
-    (outcome, at_work >= start.elapsed() / 2)
+    let at_work_after = at_work();
+    let is_at_work = at_work_before
+        .zip(at_work_after)
+        .and_then(|(before, after)| {
+            let (at_work, time) = (after.saturating_sub(before), start.elapsed());
+            if at_work >= time / 2 {
+                Some(true)
+            } else if at_work < time / 8 {
+                Some(false)
+            } else {
+                None
+            }
+        });
+    (outcome, is_at_work)
 }
 
 /// How long this thread has been at work since it began.
 #[cfg(any(target_os = "linux", target_os = "macos"))]
-fn at_work() -> Duration {
+fn at_work() -> Option<Duration> {
     use rustix::time::{ClockId, clock_gettime};
 
-    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).ok()
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "macos")))]
-const fn at_work() -> Duration {
-    Duration::ZERO
+const fn at_work() -> Option<Duration> {
+    None
 }
 
 #[cfg(all(
@@ -40,7 +53,7 @@ mod tests {
             thread::sleep(Duration::from_millis(20));
             7
         });
-        assert_eq!((outcome, is_at_work), (7, false));
+        assert_eq!((outcome, is_at_work), (7, Some(false)));
     }
 
     #[test]
@@ -48,10 +61,10 @@ mod tests {
         // A busy machine may take the processor away for most of a try.
         let is_seen = (0..100).any(|_| {
             let compute = || {
-                let end = at_work() + Duration::from_millis(2);
-                while at_work() < end {}
+                let end = at_work().unwrap() + Duration::from_millis(2);
+                while at_work().unwrap() < end {}
             };
-            is_at_work_during(compute).1
+            is_at_work_during(compute).1 == Some(true)
         });
         assert!(is_seen);
     }

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chancery_core::{SignErrorKind, Signature, SigningInput};
 
@@ -20,6 +20,10 @@ const SELF_TEST: &[u8] = b"chancery self-test";
 /// Up to this latency a worker looks for the next job before it sleeps. To wake it takes up to a
 /// twentieth of that.
 const SOON: Duration = Duration::from_millis(1);
+
+/// How far apart a worker measures whether the device computes on its thread, which takes two system
+/// calls.
+const OFTEN: Duration = Duration::from_millis(10);
 
 /// How often a device may sign wrongly for a caller before the caller is told.
 const MOST_BAD_SIGNATURES: usize = 3;
@@ -114,8 +118,8 @@ fn open_and_test<D: Device>(shared: &Shared, device: &D) -> Result<D::Session, T
     let (signed, computes_here) = is_at_work_during(|| guarded(|| session.sign(&input)));
     let trouble = match signed {
         Ok(signature) if shared.verifies(SELF_TEST, &signature) => {
-            if computes_here {
-                shared.queue.set_computes_here();
+            if let Some(computes_here) = computes_here {
+                shared.queue.set_computes_here(computes_here);
             }
             return Ok(session);
         }
@@ -168,8 +172,13 @@ fn report_failure(
 fn serve<S: Session>(worker: usize, shared: &Shared, mut session: S) -> bool {
     let mut has_signed = false;
     let may_look = || shared.record.last_latency() < SOON;
+    let mut measured = Instant::now();
     while let Some(mut work) = shared.queue.next(worker, may_look()) {
-        let trouble = match sign(shared, &mut session, &work.message) {
+        let is_measured = measured.elapsed() > OFTEN;
+        if is_measured {
+            measured = Instant::now();
+        }
+        let trouble = match sign(shared, &mut session, &work.message, is_measured) {
             Ok(signature) => {
                 has_signed = true;
                 if let Some(ticket) = shared.queue.finish(worker) {
@@ -196,9 +205,20 @@ fn sign<S: Session>(
     shared: &Shared,
     session: &mut S,
     message: &[u8],
+    is_measured: bool,
 ) -> Result<Signature, Trouble> {
     let input = SigningInput::new(shared.algorithm(), message);
-    let signature = guarded(|| session.sign(&input))?;
+    let mut call = || guarded(|| session.sign(&input));
+    let signed = if is_measured {
+        let (signed, computes_here) = is_at_work_during(call);
+        if let Some(computes_here) = computes_here {
+            shared.queue.set_computes_here(computes_here);
+        }
+        signed
+    } else {
+        call()
+    };
+    let signature = signed?;
     if shared.releases(message, &signature) {
         Ok(signature)
     } else {

@@ -124,11 +124,12 @@ fn of_a_device_of_which_one_session_hangs() {
     assert_in_time(SignErrorKind::Timeout, || {
         let device = Scripted::new();
         let signer = signer(&device, 4);
-        device.on(Step::Sign, |call| match call.session {
+        device.on(Step::Sign, |call| match call.number {
             0 => Act::Hang,
             _ => Act::Work,
         });
         let calls = calls(&signer);
+        assert_eq!(device.watch().hanging(), 1);
         // All but one, unless the machine stands still for a while.
         assert!(number_signed(&calls) >= CALLS);
         device.watch().release();

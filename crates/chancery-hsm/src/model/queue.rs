@@ -24,7 +24,7 @@ impl Model {
     /// With a device that computes on the workers' threads.
     fn with_processors(workers: usize, processors: usize) -> Arc<Self> {
         let queue = Queue::new(workers, 8, processors);
-        queue.set_computes_here();
+        queue.set_computes_here(true);
         Self::with_queue(queue)
     }
 

@@ -33,7 +33,7 @@ fn woken_after(time: Duration) -> Vec<usize> {
 #[test]
 fn where_the_device_computes_here_no_more_workers_are_woken_than_there_are_processors() {
     let queue = Queue::new(3, 8, 1);
-    queue.set_computes_here();
+    queue.set_computes_here(true);
     with_workers(&queue, |queue, taken| {
         let soon = Instant::now();
         let _signing = push(queue, soon);
@@ -52,7 +52,7 @@ fn where_the_device_computes_here_no_more_workers_are_woken_than_there_are_proce
 #[test]
 fn a_worker_that_is_stuck_makes_room_for_another() {
     let queue = Queue::new(3, 8, 1);
-    queue.set_computes_here();
+    queue.set_computes_here(true);
     with_workers(&queue, |queue, taken| {
         let _stuck = push(queue, Instant::now());
         assert!(taken.recv_timeout(LONG_ENOUGH).is_ok());
@@ -65,7 +65,7 @@ fn a_worker_that_is_stuck_makes_room_for_another() {
 #[test]
 fn a_worker_that_a_hook_holds_up_makes_room_for_another() {
     let queue = Queue::new(3, 8, 1);
-    queue.set_computes_here();
+    queue.set_computes_here(true);
     with_workers(&queue, |queue, taken| {
         let _signed = push(queue, Instant::now());
         let first = taken.recv_timeout(LONG_ENOUGH).unwrap();
@@ -85,7 +85,7 @@ fn a_worker_that_was_stuck_leaves_the_next_job_to_the_one_in_its_place() {
 
 fn the_next_job_is_left() -> Result<bool, RecvTimeoutError> {
     let queue = Queue::new(3, 8, 1);
-    queue.set_computes_here();
+    queue.set_computes_here(true);
     with_workers(&queue, |queue, taken| {
         let _stuck = push(queue, Instant::now());
         let first = taken.recv_timeout(LONG_ENOUGH)?;
@@ -118,7 +118,7 @@ fn the_next_job_is_left() -> Result<bool, RecvTimeoutError> {
 #[test]
 fn the_watchdog_sees_who_is_stuck_though_no_other_call_comes() {
     let queue = Queue::new(3, 8, 1);
-    queue.set_computes_here();
+    queue.set_computes_here(true);
     with_workers(&queue, |queue, taken| {
         thread::scope(|scope| {
             let _end = End(queue);
@@ -129,6 +129,26 @@ fn the_watchdog_sees_who_is_stuck_though_no_other_call_comes() {
             for _ in 0..3 {
                 assert!(taken.recv_timeout(LONG_ENOUGH).is_ok());
             }
+        });
+    });
+}
+
+#[test]
+fn the_watchdog_learns_that_the_device_computes_here() {
+    let queue = Queue::new(3, 8, 1);
+    with_workers(&queue, |queue, taken| {
+        thread::scope(|scope| {
+            let _end = End(queue);
+            scope.spawn(|| while queue.expired().is_some() {});
+            let soon = Instant::now();
+            let _stuck = push(queue, soon);
+            assert!(taken.recv_timeout(LONG_ENOUGH).is_ok());
+            // By now the watchdog most likely sleeps until the deadline.
+            thread::sleep(2 * STUCK);
+            queue.set_computes_here(true);
+            // As if the first had just been taken.
+            let _next = push(queue, soon);
+            assert!(taken.recv_timeout(LONG_ENOUGH).is_ok());
         });
     });
 }

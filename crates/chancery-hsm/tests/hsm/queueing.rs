@@ -249,3 +249,27 @@ fn calls_that_nobody_waits_for_take_no_place() {
     occupying.wait().unwrap();
     assert!(started.elapsed() < Duration::from_secs(5));
 }
+
+#[test]
+fn a_device_that_computes_here_no_more_has_all_workers() {
+    // A busy machine may be late.
+    assert!((0..5).any(|_| all_workers_wait_at_once()));
+}
+
+/// Whether eight workers took at most twice as long as they must, which two would exceed.
+fn all_workers_wait_at_once() -> bool {
+    const CALLERS: usize = 16;
+    const CALLS: u32 = 25;
+    const EACH: Duration = Duration::from_millis(5);
+    let device = Scripted::new();
+    let signer = device.signer(workers(8));
+    eventually("eight sessions", || signer.health().sessions == 8);
+    device.always(Step::Sign, Act::Take(EACH));
+    let start = Instant::now();
+    callers(CALLERS, |_| {
+        for _ in 0..CALLS {
+            sign(&signer, "a.b").unwrap();
+        }
+    });
+    start.elapsed() < EACH * CALLS * 16 / 8 * 2
+}
