@@ -13,6 +13,9 @@ use chancery::{
 };
 use serde::Serialize;
 
+/// Some 650 bytes to be signed, as a token's signing input has.
+pub const MESSAGE: &[u8] = &[b'a'; 654];
+
 /// The two payloads, in bytes of JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Payload {

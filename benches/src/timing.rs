@@ -20,7 +20,7 @@ pub fn alone(work: &mut dyn FnMut() -> Outcome, rounds: usize) -> Outcome<f64> {
     let times: Vec<f64> = (0..rounds)
         .map(|_| batch(work, iterations))
         .collect::<Outcome<_>>()?;
-    Ok(median(times.into_iter()))
+    Ok(median(times))
 }
 
 /// How many iterations fill a batch.
@@ -63,15 +63,15 @@ pub fn allocations(work: &mut dyn FnMut() -> Outcome) -> Outcome<f64> {
             outcome.map(|()| counted.count_total as f64)
         })
         .collect::<Outcome<_>>()?;
-    Ok(median(counts.into_iter()))
+    Ok(median(counts))
 }
 
 /// The median.
 ///
 /// # Panics
 /// When there is no value.
-pub fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
+pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }

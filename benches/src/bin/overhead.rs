@@ -102,7 +102,7 @@ fn measure_token(
     }
     let size = payload.size();
     // The engines' own allocations vary by one from signature to signature, hence the median.
-    let (own, own_of_issue) = (median(own.into_iter()), median(own_of_issue.into_iter()));
+    let (own, own_of_issue) = (median(own), median(own_of_issue));
     let (ratio, overhead) = compared(&reused);
     println!(
         "{algorithm} {engine} {size} B  ratio {ratio:.3}  overhead {overhead:.0} ns  allocations {own}"

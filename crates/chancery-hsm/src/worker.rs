@@ -115,14 +115,8 @@ fn try_open<D: Device>(shared: &Shared, device: &D) -> Try<D::Session> {
 fn open_and_test<D: Device>(shared: &Shared, device: &D) -> Result<D::Session, Trouble> {
     let mut session = guarded(|| device.open())?;
     let input = SigningInput::new(shared.algorithm(), SELF_TEST);
-    let (signed, computes_here) = is_at_work_during(|| guarded(|| session.sign(&input)));
-    let trouble = match signed {
-        Ok(signature) if shared.verifies(SELF_TEST, &signature) => {
-            if let Some(computes_here) = computes_here {
-                shared.queue.set_computes_here(computes_here);
-            }
-            return Ok(session);
-        }
+    let trouble = match sign_measured(shared, &mut session, &input) {
+        Ok(signature) if shared.verifies(SELF_TEST, &signature) => return Ok(session),
         Ok(_) => Trouble::new(
             SignErrorKind::BadSignature,
             "a self-test's signature does not verify with the published key: the device signs \
@@ -208,17 +202,11 @@ fn sign<S: Session>(
     is_measured: bool,
 ) -> Result<Signature, Trouble> {
     let input = SigningInput::new(shared.algorithm(), message);
-    let mut call = || guarded(|| session.sign(&input));
-    let signed = if is_measured {
-        let (signed, computes_here) = is_at_work_during(call);
-        if let Some(computes_here) = computes_here {
-            shared.queue.set_computes_here(computes_here);
-        }
-        signed
+    let signature = if is_measured {
+        sign_measured(shared, session, &input)?
     } else {
-        call()
+        guarded(|| session.sign(&input))?
     };
-    let signature = signed?;
     if shared.releases(message, &signature) {
         Ok(signature)
     } else {
@@ -227,6 +215,20 @@ fn sign<S: Session>(
             "the device's signature does not verify with the published key",
         ))
     }
+}
+
+/// Signs, and measures whether the device computes on this thread.
+fn sign_measured<S: Session>(
+    shared: &Shared,
+    session: &mut S,
+    input: &SigningInput<'_>,
+) -> Result<Signature, Trouble> {
+    let (signed, computes_here) = is_at_work_during(|| guarded(|| session.sign(input)));
+    // An error says nothing: it comes at once where a device in a network is away.
+    if let (Ok(_), Some(computes_here)) = (&signed, computes_here) {
+        shared.queue.set_computes_here(computes_here);
+    }
+    signed
 }
 
 /// Gives up a session that failed, and hands its job to whichever worker comes first, or to the

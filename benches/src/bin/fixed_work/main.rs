@@ -18,6 +18,7 @@ use std::time::Instant;
 
 use chancery::rotation::CreatedKey;
 use chancery::{Jwk, Signer, SigningInput};
+use chancery_benches::MESSAGE;
 use chancery_benches::timing::median;
 
 use crate::backends::{BACKENDS, Backend, MODULE};
@@ -27,9 +28,6 @@ type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 const SIGNATURES: usize = 1000;
 const CALLERS: usize = 8;
 const RUNS: usize = 5;
-
-/// Some 650 bytes, as a token's signing input has.
-const MESSAGE: &[u8] = &[b'a'; 654];
 
 fn main() -> Outcome {
     // The keys of a store are reached on it.
@@ -89,8 +87,8 @@ fn measure(backend: &Backend) -> Outcome {
         println!(
             "{algorithm} {name}: opened in {:.1} ms, {SIGNATURES} signatures of {CALLERS} callers \
              after {:.0} ms",
-            median(opened.into_iter()),
-            median(done.into_iter()),
+            median(opened),
+            median(done),
         );
     }
     Ok(())

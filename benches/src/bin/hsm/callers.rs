@@ -6,9 +6,6 @@ use std::time::{Duration, Instant};
 
 use crate::Outcome;
 
-/// Some 650 bytes, as a token's signing input has.
-pub(crate) const MESSAGE: &[u8] = &[b'a'; 654];
-
 /// What so many callers did in the time.
 #[derive(Debug)]
 pub(crate) struct Load {
@@ -70,10 +67,4 @@ impl Load {
             .copied()
             .unwrap_or_default()
     }
-}
-
-/// The one in the middle.
-pub(crate) fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }

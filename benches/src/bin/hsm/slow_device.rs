@@ -4,11 +4,12 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use chancery::{Algorithm, Signer, SigningInput};
+use chancery_benches::MESSAGE;
 use chancery_fault_module::Faults;
 use chancery_hsm::HsmOptions;
 
 use crate::Outcome;
-use crate::callers::{Load, MESSAGE};
+use crate::callers::Load;
 use crate::keys::{EC, token_with_keys, unverified};
 
 const LATENCY: Duration = Duration::from_millis(2);

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use chancery::{Algorithm, Signer, SigningInput};
+use chancery_benches::MESSAGE;
+use chancery_benches::timing::median;
 use chancery_hsm::{HsmOptions, HsmSigner};
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error, RvError};
@@ -12,7 +14,7 @@ use cryptoki::session::Session;
 use cryptoki::slot::Slot;
 
 use crate::Outcome;
-use crate::callers::{Load, MESSAGE, median};
+use crate::callers::Load;
 use crate::hand_over::HandOver;
 use crate::keys::{EC, RSA, module, token_with_keys, unverified};
 

@@ -5,12 +5,14 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use chancery::{Algorithm, Signer, SigningInput};
+use chancery_benches::MESSAGE;
+use chancery_benches::timing::median;
 use chancery_hsm::{HsmOptions, HsmSigner};
 use chancery_yubihsm::{NewKey, Password, YubiHsm};
 use chancery_yubihsm_tests::{AUTHENTICATION_KEY, MockDevice, PASSWORD};
 
 use crate::Outcome;
-use crate::callers::{Load, MESSAGE, median};
+use crate::callers::Load;
 use crate::keys::unverified;
 
 const ROUNDS: usize = 9;
@@ -77,7 +79,7 @@ fn compare(
         }
     }
     let [bare, unverified, verified] = throughputs.map(median);
-    let [most, longest] = [0, 1].map(|of| median(waits.iter().map(|wait| wait[of]).collect()));
+    let [most, longest] = [0, 1].map(|of| median(waits.iter().map(|wait| wait[of])));
     println!(
         "{algorithm} yubihsm-mock {callers} {}  ratio {:.3}  bare {bare:.0}/s  chancery \
          {unverified:.0}/s  verified {verified:.0}/s, ratio {:.3}  wait of 99 % {most:.2}, of the \

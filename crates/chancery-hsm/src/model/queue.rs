@@ -114,19 +114,20 @@ fn spawn(model: &Arc<Model>, run: impl Fn(&Model) + Send + 'static) -> thread::J
     thread::spawn(move || run(&model))
 }
 
+/// A worker that signs until the queue is closed.
+fn signs(model: &Arc<Model>, worker: usize, may_look: bool) -> thread::JoinHandle<()> {
+    spawn(
+        model,
+        move |model| while model.sign_one(worker, may_look) {},
+    )
+}
+
 #[test]
 fn every_job_is_signed_once_and_no_wake_up_is_lost() {
     explore(4_000, || {
         let model = Model::new(3, 8);
         let workers: Vec<_> = (0..3)
-            .map(|worker| {
-                spawn(
-                    &model,
-                    move |model| {
-                        while model.sign_one(worker, worker != 0) {}
-                    },
-                )
-            })
+            .map(|worker| signs(&model, worker, worker != 0))
             .collect();
         let pushers = pushers(&model, 2, 2, false);
         // Nothing else wakes the workers until all is signed.
@@ -147,12 +148,7 @@ fn no_wake_up_is_lost_though_no_more_workers_are_woken_than_there_are_processors
         explore(4_000, move || {
             let model = Model::with_processors(3, processors);
             let workers: Vec<_> = (0..3)
-                .map(|worker| {
-                    spawn(
-                        &model,
-                        move |model| while model.sign_one(worker, worker == 0) {},
-                    )
-                })
+                .map(|worker| signs(&model, worker, worker == 0))
                 .collect();
             let pushers = pushers(&model, 2, 2, false);
             model.answered.wait_for(4);
@@ -180,7 +176,7 @@ fn a_worker_that_loses_its_session_leaves_its_processor_to_another() {
                 model.answered.add();
             }
         });
-        let signs = spawn(&model, |model| while model.sign_one(2, false) {});
+        let signs = signs(&model, 2, false);
         let pushers = pushers(&model, 3, 1, false);
         model.answered.wait_for(3);
         model.refuse(&Trouble::shut_down());
@@ -220,12 +216,7 @@ fn a_job_that_is_put_back_wakes_another_worker() {
             let _ = model.fail_one(0, true) && model.fail_one(0, false);
         });
         let signs: Vec<_> = (1..3)
-            .map(|worker| {
-                spawn(
-                    &model,
-                    move |model| while model.sign_one(worker, worker == 1) {},
-                )
-            })
+            .map(|worker| signs(&model, worker, worker == 1))
             .collect();
         let pushers = pushers(&model, 2, 1, false);
         model.answered.wait_for(2);
@@ -259,7 +250,7 @@ fn late_calls_are_told_by_the_watchdog_or_signed_and_never_both() {
     explore(4_000, || {
         let model = Model::new(2, 8);
         let watchdog = spawn(&model, Model::watch_deadlines);
-        let signs = spawn(&model, |model| while model.sign_one(0, false) {});
+        let signs = signs(&model, 0, false);
         let fails = spawn(&model, |model| {
             let _ = model.fail_one(1, true);
         });
@@ -297,7 +288,7 @@ fn the_end_reaches_every_thread_and_every_call() {
         let model = Model::new(2, 8);
         let threads = [
             spawn(&model, Model::watch_deadlines),
-            spawn(&model, |model| while model.sign_one(0, false) {}),
+            signs(&model, 0, false),
             spawn(&model, |model| {
                 let _ = model.fail_one(1, true) && model.fail_one(1, true);
                 while model.sign_one(1, true) {}
@@ -326,12 +317,7 @@ fn a_refusal_that_passes_keeps_no_worker_from_later_jobs() {
     explore(4_000, || {
         let model = Model::new(2, 8);
         let workers: Vec<_> = (0..2)
-            .map(|worker| {
-                spawn(
-                    &model,
-                    move |model| while model.sign_one(worker, worker == 0) {},
-                )
-            })
+            .map(|worker| signs(&model, worker, worker == 0))
             .collect();
         let pushers = pushers(&model, 2, 1, false);
         model.refuse(&trouble(SignErrorKind::KeyChanged));
@@ -354,7 +340,7 @@ fn no_more_wait_than_there_is_room_for() {
     explore(4_000, || {
         let model = Model::new(1, 1);
         let pushers = pushers(&model, 3, 1, false);
-        let worker = spawn(&model, |model| while model.sign_one(0, true) {});
+        let worker = signs(&model, 0, true);
         assert!(model.queue.depth() <= 1);
         model.answered.wait_for(3);
         model.refuse(&Trouble::shut_down());
